@@ -83,7 +83,9 @@ def pytest_make_collect_report(
     report = yield
     if report.skipped and real_data_required() and "real_data" in collector.path.read_text(encoding="utf-8"):
         report.outcome = "failed"
-        report.longrepr = f"{collector.path.name} skips itself and the real-data tests in it: {report.longrepr}"
+        report.longrepr = (
+            f"{collector.path.name} skips itself and the real-data tests in it: {report.longrepr}"
+        )
     return report
 
 
