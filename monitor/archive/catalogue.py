@@ -312,5 +312,5 @@ def _corrupt(path: Path) -> StorageError:
         "an object is not what was stored",
         expected="the SHA-256 of the catalogue",
         where=str(path),
-        remedy="restore the file from a backup, or store its content again; `monitor verify` lists all damage",
+        remedy="restore the file from a backup, or store its content again; `monitor verify` lists all",
     )

@@ -150,9 +150,11 @@ class Database:
         path = backups / f"catalogue-{revision}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.sqlite"
         database = self.engine.url.database
         assert database is not None
-        with contextlib.closing(sqlite3.connect(database)) as source:
-            with contextlib.closing(sqlite3.connect(path)) as copy:
-                source.backup(copy)
+        with (
+            contextlib.closing(sqlite3.connect(database)) as source,
+            contextlib.closing(sqlite3.connect(path)) as copy,
+        ):
+            source.backup(copy)
 
 
 def _upgrade(connection: Connection) -> None:

@@ -1,4 +1,7 @@
-"""Files that are either whole or absent: temporary name → fsync → reread and verify → rename → fsync the folder."""
+"""Files that are either whole or absent.
+
+Temporary name → fsync → reread and verify → rename → fsync the folder.
+"""
 
 from __future__ import annotations
 
