@@ -10,8 +10,6 @@ from numba import njit
 #: Beyond this ratio of σz to the mixing height the plume counts as well mixed; the images' sum then differs
 #: from 1/h by 2 exp(−π²σz²/2h²) < 1e-5.
 _WELL_MIXED = 1.6
-#: Pairs of images; the next one adds less than exp(−(10 − 1)²/(2·1.6²)) ≈ 1e-7.
-_IMAGES = 5
 #: Half-width in σy beyond which a plume's cross-section is left out (erfc(6/√2) = 2e-9).
 _CUT = 6.0
 #: Gauss–Legendre nodes and weights, three points, on [−1, 1].
@@ -33,8 +31,10 @@ def vertical_term(x_m, receptor_m, mixing_m, a_z, b_z, p_z):  # type: ignore[no-
         return 0.0
     if sigma > _WELL_MIXED * mixing_m:
         return 1.0 / mixing_m
+    # Images further than 6 σz add less than exp(−18).
+    images = int(3.0 * sigma / mixing_m) + 1
     total = 0.0
-    for n in range(-_IMAGES, _IMAGES + 1):
+    for n in range(-images, images + 1):
         distance = (receptor_m + 2.0 * n * mixing_m) / sigma
         total += math.exp(-0.5 * distance * distance)
     return 2.0 * total / (math.sqrt(2.0 * math.pi) * sigma)
@@ -61,9 +61,8 @@ def _cross_section(corner_x, corner_y, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _slice(corner_x, corner_y, x, receptor_m, mixing_m, sigma):  # type: ignore[no-untyped-def]
-    """Plume density integrated across the rectangle along the line at `x` [m⁻¹], without wind speed."""
-    low, high = _cross_section(corner_x, corner_y, x)
+def _slice(x, low, high, receptor_m, mixing_m, sigma):  # type: ignore[no-untyped-def]
+    """Plume density at `x` upwind integrated across the wind, `low` … `high` [m⁻¹], without wind speed."""
     sigma_y = sigma[0] * x * (1.0 + sigma[1] * x) ** sigma[2]
     if sigma_y <= 0.0 or low > _CUT * sigma_y or high < -_CUT * sigma_y:
         return 0.0
@@ -74,25 +73,29 @@ def _slice(corner_x, corner_y, x, receptor_m, mixing_m, sigma):  # type: ignore[
 
 @njit(cache=True)
 def _section(corner_x, corner_y, start, end, receptor_m, mixing_m, sigma):  # type: ignore[no-untyped-def]
-    """Integral of `_slice` over x from `start` to `end`, between which the edges are straight."""
-    low0, high0 = _cross_section(corner_x, corner_y, start + 1e-6 * (end - start))
-    low1, high1 = _cross_section(corner_x, corner_y, end - 1e-6 * (end - start))
-    slope = max(abs(low1 - low0), abs(high1 - high0)) / (end - start)
+    """Integral of `_slice` over x from `start` to `end`, between which the edges are straight lines."""
+    length = end - start
+    first, last = start + 0.25 * length, start + 0.75 * length
+    low_a, high_a = _cross_section(corner_x, corner_y, first)
+    low_b, high_b = _cross_section(corner_x, corner_y, last)
+    low_slope, high_slope = (low_b - low_a) / (last - first), (high_b - high_a) / (last - first)
+    slope = max(abs(low_slope), abs(high_slope))
     total, x = 0.0, start
     while x < end:
-        # A step is short against the distance (σ grows with it) and against the plume an edge crosses.
+        # A step is short against the distance (σ grows with it) and against the plume that an edge crosses.
         sigma_y = sigma[0] * (x + 10.0) * (1.0 + sigma[1] * (x + 10.0)) ** sigma[2]
         step = max(10.0, 0.3 * x)
         if slope * step > 1.5 * sigma_y:
-            step = max(1.5 * sigma_y / slope, (end - start) / 64.0)
-        step = min(step, end - x)
-        if x + step > end - 1e-9 * (end - start):
+            step = max(1.5 * sigma_y / slope, length / 64.0)
+        if x + step > end - 1e-3 * length:
             step = end - x
-        middle, half = x + 0.5 * step, 0.5 * step
-        inner = _slice(corner_x, corner_y, middle, receptor_m, mixing_m, sigma)
-        near = _slice(corner_x, corner_y, middle - _NODE * half, receptor_m, mixing_m, sigma)
-        far = _slice(corner_x, corner_y, middle + _NODE * half, receptor_m, mixing_m, sigma)
-        total += half * (_INNER * inner + _OUTER * (near + far))
+        total_step = 0.0
+        for k in range(-1, 2):
+            at = x + 0.5 * step * (1.0 + k * _NODE)
+            low, high = low_a + low_slope * (at - first), high_a + high_slope * (at - first)
+            weight = _INNER if k == 0 else _OUTER
+            total_step += weight * _slice(at, low, high, receptor_m, mixing_m, sigma)
+        total += 0.5 * step * total_step
         if step <= 0.0:
             break
         x += step
@@ -106,13 +109,15 @@ def cell_integral(corner_x, corner_y, receptor_m, mixing_m, sigma):  # type: ign
     Analytic in y (error function), Gauss–Legendre in x between the corners.  `corner_x` is distance upwind
     of the receptor, `corner_y` across the wind; the part downwind of the receptor (x < 0) does not count.
     """
-    knots = np.sort(corner_x)
-    if knots[3] <= 0.0:
+    far = max(corner_x[0], corner_x[1], corner_x[2], corner_x[3])
+    if far <= 0.0:
         return 0.0
-    far = knots[3]
     reach = _CUT * sigma[0] * far * (1.0 + sigma[1] * far) ** sigma[2]
-    if corner_y.min() > reach or corner_y.max() < -reach:
+    if min(corner_y[0], corner_y[1], corner_y[2], corner_y[3]) > reach:
         return 0.0
+    if max(corner_y[0], corner_y[1], corner_y[2], corner_y[3]) < -reach:
+        return 0.0
+    knots = np.sort(corner_x)
     total = 0.0
     for k in range(3):
         start, end = max(knots[k], 0.0), knots[k + 1]
