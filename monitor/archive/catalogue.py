@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from monitor.archive.records import (
     QuarantineRecord,
     StoredObject,
     VerifyReport,
+    ensure_digests,
     object_record,
     quarantine_record,
     utcnow,
@@ -45,7 +47,7 @@ class Archive:
         self.root = root
         self.database = database
         self._clock = clock
-        self._in_transaction = False
+        self._writing = threading.local()  # a scheduler's threads each have their own transactions
 
     @classmethod
     def open(
@@ -167,7 +169,7 @@ class Archive:
             When the object is unknown or missing, or its bytes have changed.
         """
         path = self.object_path(digest, _DATASET_SUFFIX)
-        raw, known = self._read_verified(digest, path)
+        raw, known = self._read_verified(digest, path, "dataset")
         dataset = netcdf.from_bytes(raw, where=str(path))
         if not known and content_digest(dataset) != digest:
             raise _corrupt(path)
@@ -176,16 +178,21 @@ class Archive:
     def load_document(self, digest: str) -> bytes:
         """The bytes of the document with this digest, verified."""
         row = self._object_row(digest)
-        suffixes = [row.suffix] if row else [p.suffix for p in (self._shard(digest)).glob(f"{digest}.*")]
-        path = self.object_path(digest, suffixes[0] if suffixes else "")
-        raw, _ = self._read_verified(digest, path)
+        path = self.object_path(digest, row.suffix if row else "")
+        if not row:  # stored, but not recorded yet
+            path = next(self._shard(digest).glob(f"{digest}.*"), path)
+        raw, _ = self._read_verified(digest, path, "document")
         if hashlib.sha256(raw).hexdigest() != digest:
             raise _corrupt(path)
         return raw
 
-    def _read_verified(self, digest: str, path: Path) -> tuple[bytes, bool]:
+    def _read_verified(self, digest: str, path: Path, sort: str) -> tuple[bytes, bool]:
         """The bytes at `path`, and whether the catalogue knew their checksum."""
         row = self._object_row(digest)
+        if row and (row.suffix == _DATASET_SUFFIX) != (sort == "dataset"):
+            raise StorageError(
+                "an object is of another sort", expected=sort, found=f"'{row.suffix}'", where=digest
+            )
         if not path.is_file():
             raise StorageError(
                 "an object is missing" if row else "no such object",
@@ -199,7 +206,8 @@ class Archive:
         return raw, row is not None
 
     def object_path(self, digest: str, suffix: str = _DATASET_SUFFIX) -> Path:
-        """Where the object with this digest lies, or would lie."""
+        """Where the object with this digest lies, or would lie; `InputError` for what is no digest."""
+        ensure_digests([digest])
         return self._shard(digest) / f"{digest}{suffix}"
 
     def _shard(self, digest: str) -> Path:
@@ -222,16 +230,16 @@ class Archive:
         LockedError
             When another writer holds the lock for longer than the time-out.
         """
-        if self._in_transaction:
+        if getattr(self._writing, "now", False):
             raise RuntimeError("a transaction is open already; use its own methods")
-        self._in_transaction = True
+        self._writing.now = True
         try:
             with self.database.writing() as session:
                 yield Transaction(session, self.root, self._clock())
                 session.flush()
                 crash_point("before-commit")
         finally:
-            self._in_transaction = False
+            self._writing.now = False
         crash_point("after-commit")
 
     def current(self, key: str, as_of: datetime | None = None) -> ObjectRecord | None:

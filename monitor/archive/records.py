@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +11,21 @@ from typing import Any
 
 from monitor.archive.models import QuarantineRow, RecordRow
 from monitor.domain import Interval, iso_z
+from monitor.errors import InputError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def utcnow() -> datetime:
     """Now, UTC, timezone-free."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def ensure_digests(digests: Iterable[str]) -> None:
+    """`InputError` for what is not a SHA-256 in hexadecimal digits."""
+    for digest in digests:
+        if not _DIGEST.fullmatch(digest):
+            raise InputError("not a digest", expected="64 hexadecimal digits", found=repr(digest))
 
 
 @dataclass(frozen=True)

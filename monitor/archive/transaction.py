@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from monitor.archive.records import (
     ObjectRecord,
     QuarantineRecord,
     StoredObject,
+    ensure_digests,
     object_record,
     quarantine_record,
 )
@@ -25,7 +25,6 @@ from monitor.errors import InputError, MonitorError, StorageError
 
 #: What can become of a source's file.
 OUTCOMES = ("ingested", "quarantined")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _CLOCK_TOLERANCE = timedelta(days=1)
 
 
@@ -88,10 +87,11 @@ class Transaction:
             When a digest is malformed or `recorded_at` lies before the record it would supersede.
         """
         inputs = sorted(set(made_from))
-        _ensure_digests([stored.digest, *inputs])
+        ensure_digests([stored.digest, *inputs])
         current = self._current_row(key)
         moment = self._recorded_time(recorded_at, current)
-        if current and current.digest == stored.digest and current.stale_at is None:
+        outdated = self._outdated(inputs)
+        if current and current.digest == stored.digest and (current.stale_at is None or outdated):
             return object_record(current)
         self._ensure_object(stored)
         if current:
@@ -109,8 +109,6 @@ class Transaction:
             inputs=[RecordInputRow(digest=digest) for digest in inputs],
         )
         self.session.add(row)
-        self.session.flush()
-        outdated = self._outdated(inputs)
         if outdated:
             row.stale_at, row.stale_because = moment, f"made from superseded {outdated[0]}"
         if current and current.digest != stored.digest:
@@ -130,7 +128,7 @@ class Transaction:
         """Remember that `source_id`'s file with this content was seen, and its `outcome` of `OUTCOMES`."""
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {OUTCOMES}, not {outcome!r}")
-        _ensure_digests([sha256, *object_digests])
+        ensure_digests([sha256, *object_digests])
         known = select(SourceFileRow).filter_by(source_id=source_id, sha256=sha256, outcome=outcome)
         row = self.session.scalars(known).one_or_none()
         if row:
@@ -155,7 +153,7 @@ class Transaction:
         """
         with storage_errors(path):
             sha256, size = sha256_of(path), path.stat().st_size
-        name = path.name[-200:]
+        name = _file_name(path)
         folder = self._root / "quarantine"
         target = folder / sha256 / name
         if not target.exists() or sha256_of(target) != sha256:
@@ -231,7 +229,7 @@ class Transaction:
             frontier = {row.digest for row in rows}
 
 
-def _ensure_digests(digests: Iterable[str]) -> None:
-    for digest in digests:
-        if not _DIGEST.fullmatch(digest):
-            raise InputError("not a digest", expected="64 hexadecimal digits", found=repr(digest))
+def _file_name(path: Path) -> str:
+    """The file's name as valid UTF-8, its end where it is too long for a name of our own."""
+    raw = path.name.encode("utf-8", "backslashreplace")
+    return raw[-200:].decode("utf-8", "ignore")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -50,9 +51,10 @@ def collect_orphans(root: Path, database: Database, grace: timedelta) -> list[Pa
         expected = _expected(root, session)
         candidates = [path for path in _kept_files(root) if path not in expected]
         for path in [*candidates, *(root / "tmp").iterdir()]:
-            if path.stat().st_mtime <= oldest:
-                path.unlink()
-                collected.append(path)
+            with contextlib.suppress(FileNotFoundError):  # a temporary whose writer has just finished
+                if path.stat().st_mtime <= oldest:
+                    path.unlink()
+                    collected.append(path)
     return collected
 
 

@@ -100,8 +100,11 @@ class Ledger:
         self.owner = owner
         self.clock = clock
 
-    def claim(self, key: StepKey, lease: timedelta) -> Claim | None:
+    def claim(self, key: StepKey, lease: timedelta, *, redo: bool = False) -> Claim | None:
         """The right to do `key` for as long as `lease`; None when it is done already.
+
+        `redo` claims a done key too, for an operator who wants the step again, or when inputs went back
+        to an earlier state after the outputs had been superseded.
 
         A failed key, an expired lease, and the lease of a process of this host that is gone are taken
         over with a higher token.
@@ -117,7 +120,7 @@ class Ledger:
             if row is None:
                 row = _new_run(key)
                 tx.session.add(row)
-            elif row.status == DONE:
+            elif row.status == DONE and not redo:
                 return None
             elif row.status == LEASED and not _is_orphaned(row.owner, row.lease_until, now):
                 raise _held(str(key), row.owner, row.lease_until)
