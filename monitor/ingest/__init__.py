@@ -16,13 +16,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from monitor.ingest.averaging import hour_accounting, hourly_mean, period_mean
-    from monitor.ingest.quality import ManualFlag, QualitySettings, apply_quality, parse_manual_flags
+    from monitor.ingest.quality import (
+        GasLimits,
+        ManualFlag,
+        QualitySettings,
+        apply_quality,
+        parse_manual_flags,
+    )
     from monitor.ingest.sources import SourceFile, is_settled, list_files
 
 _HOMES = {
     "hour_accounting": "averaging",
     "hourly_mean": "averaging",
     "period_mean": "averaging",
+    "GasLimits": "quality",
     "ManualFlag": "quality",
     "QualitySettings": "quality",
     "apply_quality": "quality",
@@ -33,6 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "GasLimits",
     "ManualFlag",
     "QualitySettings",
     "SourceFile",

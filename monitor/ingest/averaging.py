@@ -292,7 +292,8 @@ def _bin_flags(
         at = np.unique(bins[chosen])
         flag[at], reason[at] = kind, 0
         if kind not in USABLE:
-            np.bitwise_or.at(reason, bins[chosen], row_reason[chosen] & ~np.int32(Reason.GAP))
+            kept = ~np.int32(0 if kind == Flag.MISSING else Reason.GAP)
+            np.bitwise_or.at(reason, bins[chosen], row_reason[chosen] & kept)
     return flag, reason
 
 

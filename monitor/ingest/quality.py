@@ -1,8 +1,8 @@
 """Quality control: flags and reasons, never a changed value.
 
-Precedence, from strongest to weakest: MISSING (no number) > BAD > SUSPECT > GOOD > NOT_EVALUATED.  A test can
-only make a flag worse; a row that no test objects to becomes GOOD.  All reasons that apply are kept in the bit
-mask, whichever decided the flag, in this order of tests:
+Precedence, from strongest to weakest: MISSING (no number) > BAD > SUSPECT > GOOD > NOT_EVALUATED.  A test
+can only make a flag worse; a row that no test objects to becomes GOOD.  All reasons that apply are kept in
+the bit mask, whichever decided the flag, in this order of tests:
 
 ===========  =======  =====================================================================================
 test         flag     objects to
@@ -23,8 +23,7 @@ A whole series whose median is no possible mole fraction of its gas is in a wron
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
@@ -35,8 +34,6 @@ from monitor.contracts import USABLE, Flag, Reason, ensure_observations
 from monitor.domain import Interval, parse_utc
 from monitor.errors import SourceFormatError, UnitError, UsageError
 
-_PLAUSIBLE_PPM = MappingProxyType({"co2": (300.0, 1000.0), "ch4": (1.6, 20.0), "co": (0.02, 20.0)})
-_MEDIAN_PPM = MappingProxyType({"co2": (330.0, 700.0), "ch4": (1.65, 6.0), "co": (0.03, 5.0)})
 _MIX_UPS = MappingProxyType(
     {"×1000": 1e3, "÷1000": 1e-3, "×10⁶": 1e6, "÷10⁶": 1e-6, "×44/12": 44 / 12, "÷44/12": 12 / 44}
 )
@@ -46,26 +43,44 @@ _MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
+class GasLimits:
+    """What one gas can be in air: a row within `plausible`, the median of a series within `median`."""
+
+    plausible_low_ppm: float
+    plausible_high_ppm: float
+    median_low_ppm: float
+    median_high_ppm: float
+    spike_least_ppm: float
+
+
+@dataclass(frozen=True)
 class QualitySettings:
     """Thresholds of the tests; every field says its unit.
 
     The spike test is meant for electronics, not for plumes: a city's sources make short, strong, real peaks.
-    It needs a return within one row on both sides, 25 robust sigmas, and `spike_least_ppm`.
+    It needs a return within one row on both sides, 25 robust sigmas, and the gas's `spike_least_ppm`.
     """
 
-    plausible_ppm: Mapping[str, tuple[float, float]] = field(default=_PLAUSIBLE_PPM)
-    median_ppm: Mapping[str, tuple[float, float]] = field(default=_MEDIAN_PPM)
+    co2: GasLimits = GasLimits(300.0, 1000.0, 330.0, 700.0, 20.0)
+    ch4: GasLimits = GasLimits(1.6, 20.0, 1.65, 6.0, 0.3)
+    co: GasLimits = GasLimits(0.02, 20.0, 0.03, 5.0, 0.3)
     median_least_rows: int = 5
     spike_robust_sigmas: float = 25.0
-    spike_least_ppm: Mapping[str, float] = field(
-        default=MappingProxyType({"co2": 20.0, "ch4": 0.3, "co": 0.3})
-    )
     spike_neighbour_h: float = 3.0
     flat_line_h: float = 6.0
     flat_line_least_rows: int = 4
     least_samples: int = 0
     gap_h: float = 3.0
     future_tolerance_h: float = 1.0
+
+    def limits(self, species: str) -> GasLimits:
+        """The limits of a gas; `UsageError` for one without."""
+        limits = getattr(self, species, None)
+        if not isinstance(limits, GasLimits):
+            raise UsageError(
+                f"no plausible range is set for '{species}'", expected="co2, ch4 or co", found=species
+            )
+        return limits
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,7 @@ class ManualFlag:
 
 def apply_quality(
     observations: xr.Dataset,
-    settings: QualitySettings = QualitySettings(),
+    settings: QualitySettings | None = None,
     *,
     now: datetime | None = None,
     manual: tuple[ManualFlag, ...] = (),
@@ -93,8 +108,8 @@ def apply_quality(
     ----------
     observations : xr.Dataset
         The observations contract.
-    settings : QualitySettings
-        Thresholds.
+    settings : QualitySettings, optional
+        Thresholds; the defaults without it.
     now : datetime, optional
         The moment of judgement, UTC, timezone-free; without it nothing is called future.
     manual : tuple of ManualFlag
@@ -108,26 +123,21 @@ def apply_quality(
         When the settings know no range for the gas, or `now` has a timezone.
     """
     ensure_observations(observations)
-    species = str(observations.attrs["species"])
-    if species not in settings.plausible_ppm:
-        raise UsageError(
-            f"no plausible range is set for '{species}'",
-            expected=", ".join(settings.plausible_ppm),
-            found=species,
-        )
+    settings = settings or QualitySettings()
+    limits = settings.limits(str(observations.attrs["species"]))
     ensure_plausible_unit(observations, settings)
     rank = np.vectorize(_RANK.__getitem__, otypes=["i1"])(observations["flag"].values)
     reason = observations["flag_reason"].values.copy()
     tests = [
         *_manual_tests(observations, manual),
         (Reason.FUTURE, Flag.BAD, _future(observations, now, settings.future_tolerance_h)),
-        (Reason.RANGE, Flag.BAD, _out_of_range(observations, settings.plausible_ppm[species])),
+        (Reason.RANGE, Flag.BAD, _out_of_range(observations, limits)),
         (Reason.FLAT_LINE, Flag.BAD, _flat(observations, settings)),
         (Reason.FEW_SAMPLES, Flag.SUSPECT, _few(observations, settings.least_samples)),
         (
             Reason.SPIKE,
             Flag.SUSPECT,
-            _spikes(observations, settings, settings.spike_least_ppm.get(species, 0.0)),
+            _spikes(observations, settings, limits.spike_least_ppm),
         ),
         (Reason.GAP, Flag.NOT_EVALUATED, _after_gap(observations, settings.gap_h)),
     ]
@@ -145,15 +155,15 @@ def apply_quality(
 def ensure_plausible_unit(observations: xr.Dataset, settings: QualitySettings | None = None) -> xr.Dataset:
     """`observations` itself, or `UnitError` when its median cannot be a mole fraction of its gas in ppm.
 
-    Series with fewer usable rows than `median_least_rows`, and gases without a range, pass.
+    Series with fewer usable rows than `median_least_rows` pass.
     """
     settings = settings or QualitySettings()
     species = str(observations.attrs["species"])
     usable = np.isin(observations["flag"].values, USABLE)
     values = observations["mole_fraction"].values[usable]
-    if species not in settings.median_ppm or values.size < settings.median_least_rows:
+    if values.size < settings.median_least_rows:
         return observations
-    low, high = settings.median_ppm[species]
+    low, high = settings.limits(species).median_low_ppm, settings.limits(species).median_high_ppm
     median = float(np.median(values))
     if low <= median <= high:
         return observations
@@ -233,9 +243,9 @@ def _future(observations: xr.Dataset, now: datetime | None, tolerance_h: float) 
     return np.asarray(ends > latest)
 
 
-def _out_of_range(observations: xr.Dataset, plausible_ppm: tuple[float, float]) -> np.ndarray:
-    values = observations["mole_fraction"].values
-    return np.isfinite(values) & ((values < plausible_ppm[0]) | (values > plausible_ppm[1]))
+def _out_of_range(observations: xr.Dataset, limits: GasLimits) -> np.ndarray:
+    values: np.ndarray = observations["mole_fraction"].values
+    return (values < limits.plausible_low_ppm) | (values > limits.plausible_high_ppm)
 
 
 def _few(observations: xr.Dataset, least: int) -> np.ndarray:
@@ -246,15 +256,17 @@ def _few(observations: xr.Dataset, least: int) -> np.ndarray:
 
 def _flat(observations: xr.Dataset, settings: QualitySettings) -> np.ndarray:
     """Rows within a run of equal values that lasts at least `flat_line_h` and `flat_line_least_rows` rows."""
-    values, bounds = observations["mole_fraction"].values, observations["time_bnds"].values
+    values: np.ndarray = observations["mole_fraction"].values
+    bounds = observations["time_bnds"].values
     finite = np.flatnonzero(np.isfinite(values))
     hit = np.zeros(values.size, bool)
     if not finite.size:
         return hit
-    breaks = np.flatnonzero(np.diff(values[finite]) != 0) + 1
-    for run in np.split(finite, breaks):
-        lasts_h = (bounds[run[-1], 1] - bounds[run[0], 0]).astype("i8") / 3600e9
-        hit[run] = run.size >= settings.flat_line_least_rows and lasts_h >= settings.flat_line_h
+    first = np.append(0, np.flatnonzero(np.diff(values[finite]) != 0) + 1)
+    rows = np.diff(np.append(first, finite.size))
+    lasts_h = (bounds[finite[first + rows - 1], 1] - bounds[finite[first], 0]).astype("i8") / 3600e9
+    long = (rows >= settings.flat_line_least_rows) & (lasts_h >= settings.flat_line_h)
+    hit[finite] = np.repeat(long, rows)
     return hit
 
 
@@ -279,7 +291,8 @@ def _spikes(observations: xr.Dataset, settings: QualitySettings, least_ppm: floa
 
 
 def _after_gap(observations: xr.Dataset, gap_h: float) -> np.ndarray:
+    """First rows after a gap that hold a number; missing with reason GAP is kept for "no row at all"."""
     bounds = observations["time_bnds"].values
     hit = np.zeros(bounds.shape[0], bool)
     hit[1:] = (bounds[1:, 0] - bounds[:-1, 1]).astype("i8") / 3600e9 > gap_h
-    return hit
+    return np.asarray(hit & (observations["flag"].values != Flag.MISSING))

@@ -202,7 +202,13 @@ def read_grid(dataset: netCDF4.Dataset) -> tuple[Grid, tuple[str, str], tuple[np
     try:
         grid = Grid(lon_deg=lon[lon_order], lat_deg=lat[lat_order])
     except InputError as error:
-        raise SourceFormatError(error.what, found=error.found, where=dataset.filepath()) from error
+        raise SourceFormatError(
+            error.what,
+            expected="regular steps, closing around the globe where longitudes run from 0 to 360",
+            found=error.found,
+            where=dataset.filepath(),
+            remedy="take the full map: a thinned sample cannot conserve its mass",
+        ) from error
     return grid, (lat_name, lon_name), (lat_order, lon_order)
 
 
