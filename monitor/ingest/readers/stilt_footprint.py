@@ -86,8 +86,7 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     if aggregated:
         notes.append("time-integrated; cell centres as labelled, which may be south-west corners")
         resolved, residual = ragged.Ragged.empty(1), ragged.from_dense(dense)
-        start = hours[:1] if receptor.time is None else np.array([receptor.time])
-        start = start.astype("datetime64[h]").astype("datetime64[ns]")
+        start = _hour_of(hours[0] if receptor.time is None else receptor.time)
     else:
         start = _receptor_hour(receptor, hours, notes)
         resolved, residual = _by_age(dense, hours, start, path), ragged.Ragged.empty(1)
@@ -179,12 +178,17 @@ def _file_site(receptor: _Receptor, grid: Grid, context: ReadContext, path: Path
 def _receptor_hour(receptor: _Receptor, hours: np.ndarray, notes: list[str]) -> np.ndarray:
     """Beginning of the receptor's hour, (1,) datetime64[ns]."""
     if receptor.time is not None:
-        return np.array([receptor.time]).astype("datetime64[h]").astype("datetime64[ns]")
-    end = np.array([hours.max() + _HOUR]).astype("datetime64[h]")[0]
+        return _hour_of(receptor.time)
+    end = _hour_of(hours.max() + _HOUR)
     notes.append(
-        f"no receptor in the file's name: released at {end}, the end of the newest hour of influence"
+        f"no receptor in the file's name: released at {end[0]}, the end of the newest hour of influence"
     )
     return end
+
+
+def _hour_of(moment: np.datetime64) -> np.ndarray:
+    """The beginning of the hour that `moment` lies in, (1,) datetime64[ns]."""
+    return np.asarray(moment).reshape(1).astype("datetime64[h]").astype("datetime64[ns]")
 
 
 def _by_age(dense: np.ndarray, hours: np.ndarray, start: np.ndarray, path: Path) -> ragged.Ragged:
