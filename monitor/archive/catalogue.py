@@ -130,9 +130,16 @@ class Archive:
             kept = self._kept(digest, path, verify)
         if kept:
             return kept
-        payload = make()
-        write_whole(payload, path, self.root / "tmp", verify)
-        stored = StoredObject(digest, hashlib.sha256(payload).hexdigest(), len(payload), path)
+        # The bytes of equal content differ from writer to writer, so the first good file stays.
+        write_whole(
+            make(),
+            path,
+            self.root / "tmp",
+            verify=verify,
+            is_kept=lambda: self._kept(digest, path, verify) is not None,
+        )
+        raw = path.read_bytes()
+        stored = StoredObject(digest, hashlib.sha256(raw).hexdigest(), len(raw), path)
         self._heal(stored)
         return stored
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -61,10 +62,18 @@ def ensure_space(folder: Path, size: int) -> None:
         )
 
 
-def write_whole(payload: bytes, target: Path, tmp: Path, verify: Callable[[bytes], bool]) -> None:
+def write_whole(
+    payload: bytes,
+    target: Path,
+    tmp: Path,
+    *,
+    verify: Callable[[bytes], bool],
+    is_kept: Callable[[], bool],
+) -> None:
     """Put `payload` at `target`, whole or not at all.
 
-    `verify` gets the bytes as read back from the disk, before they take the final name.
+    `verify` gets the bytes as read back from the disk, before they take the final name.  `is_kept` is
+    asked, alone among all writers, whether somebody has put a good file there meanwhile: that one stays.
     """
     with storage_errors(target), _temporary(target, tmp) as temporary:
         ensure_space(tmp, len(payload))
@@ -75,7 +84,20 @@ def write_whole(payload: bytes, target: Path, tmp: Path, verify: Callable[[bytes
                 where=str(target),
                 remedy="the disk or the memory is failing: check both before running again",
             )
-        _take_name(temporary, target)
+        with _alone(tmp):
+            if not is_kept():
+                _take_name(temporary, target)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock ends with the process that holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def copy_whole(source: Path, target: Path, tmp: Path) -> None:

@@ -54,16 +54,15 @@ class PlainVariable:
 def plain_variables(dataset: xr.Dataset) -> Iterator[PlainVariable]:
     """The variables of `dataset` in its own order; dask arrays are computed one at a time."""
     for name, variable in dataset.variables.items():
-        if not isinstance(name, str) or not all(isinstance(dim, str) for dim in variable.dims):
-            raise ContractError(
-                "names of variables and dims must be text", found=f"{name!r} with dims {variable.dims!r}"
-            )
-        array = plain_array(variable.values, where=f"variable '{name}'")
+        for word in (name, *variable.dims):
+            if not isinstance(word, str) or "/" in word or word.split() != [word]:
+                raise ContractError("a variable or dim must be named by one word", found=repr(word))
+        array = plain_array(np.asarray(variable.values), where=f"variable '{name}'")
         attributes = plain_attributes(variable.attrs, where=f"variable '{name}'")
         forbidden = _PACKING | ({"units", "calendar"} if array.kind in _TIME_KINDS.values() else set())
         _refuse(forbidden & attributes.keys(), f"variable '{name}'")
         dims = tuple(str(dim) for dim in variable.dims)
-        yield PlainVariable(name, dims, name in dataset.coords, array, attributes)
+        yield PlainVariable(str(name), dims, name in dataset.coords, array, attributes)
 
 
 def _refuse(names: set[str] | frozenset[str], where: str) -> None:
