@@ -1,0 +1,146 @@
+"""The one picture of a claim: the estimate with its interval against what is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from monitor.publish import svg
+from monitor.publish.numbers import LEVEL, as_interval, as_number, scale_of, show_claimed, show_estimate
+from monitor.publish.wording import is_at_least, mapping_of, signed_margin, text_of, tolerance_of
+
+WIDTH, HEIGHT, LEFT, RIGHT = 360.0, 132.0, 14.0, 346.0
+BAND_TOP, BAR, AXIS = 24.0, 62.0, 98.0
+
+
+@dataclass(frozen=True)
+class _Axis:
+    low: float
+    high: float
+
+    def x(self, value: float) -> float:
+        at = LEFT + (RIGHT - LEFT) * (value - self.low) / (self.high - self.low)
+        return min(max(at, LEFT), RIGHT)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """What would agree with the claim, between two values (an end None: open to that side)."""
+
+    low: float | None
+    high: float | None
+    claimed: float
+    text: str
+
+
+def interval_picture(verdict: Mapping[str, object]) -> Markup | None:
+    """The estimate and interval over the claimed value or band, and zero for changes and sources.
+
+    None when there is no estimate with an interval: then there is nothing to draw.
+    """
+    shown = show_estimate(
+        verdict.get("estimate"), verdict.get("interval"), text_of(verdict.get("unit")), verdict.get("level")
+    )
+    ends, value = as_interval(verdict.get("interval")), as_number(verdict.get("estimate"))
+    if shown is None or ends is None or value is None:
+        return None
+    factor = scale_of(text_of(verdict.get("unit"))).factor
+    band = _band(verdict)
+    numbers = [*ends, value]
+    numbers += [x for x in (band.low, band.high, band.claimed) if x is not None] if band else []
+    if text_of(verdict.get("kind")) in {"change", "trend", "source"} or min(numbers) < 0:
+        numbers.append(0.0)
+    axis = _axis([number * factor for number in numbers])
+    children = [
+        *_draw_band(axis, band, factor),
+        *_draw_zero(axis),
+        *_draw_axis(axis, text_of(verdict.get("unit"))),
+        *_draw_estimate(axis, value * factor, (ends[0] * factor, ends[1] * factor), shown.value),
+    ]
+    claim = f" Claimed: {band.text}." if band else ""
+    title = f"Estimate from the air: {shown.text}.{claim}"
+    return svg.drawing(WIDTH, HEIGHT, children, title=title, class_="interval")
+
+
+def _axis(numbers: list[float]) -> _Axis:
+    low, high = min(numbers), max(numbers)
+    pad = 0.12 * (high - low) or abs(high) or 1.0
+    return _Axis(low - pad, high + pad)
+
+
+def _band(verdict: Mapping[str, object]) -> _Band | None:
+    claimed = mapping_of(verdict.get("claimed"))
+    value = as_number(claimed.get("value"))
+    if value is None:
+        return None
+    unit = text_of(claimed.get("unit")) or text_of(verdict.get("unit"))
+    if text_of(claimed.get("unit")) not in {"", text_of(verdict.get("unit"))}:
+        return None  # another unit: nothing on this axis
+    text = show_claimed(value, unit)
+    if is_at_least(verdict):
+        margin = signed_margin(verdict)
+        inner = value if margin is None else margin
+        return _Band(None, inner, value, text) if value < 0 else _Band(inner, None, value, text)
+    if text_of(verdict.get("kind")) == "source":
+        return _Band(value, value, value, text)
+    spread = abs(value) * tolerance_of(verdict)
+    tolerance = show_claimed(tolerance_of(verdict), "1").lstrip("+")
+    return _Band(value - spread, value + spread, value, f"{text} ± {tolerance}")
+
+
+def _draw_band(axis: _Axis, band: _Band | None, factor: float) -> list[Markup]:
+    if band is None:
+        return []
+    x1 = LEFT if band.low is None else axis.x(band.low * factor)
+    x2 = RIGHT if band.high is None else axis.x(band.high * factor)
+    at = axis.x(band.claimed * factor)
+    return [
+        svg.tag("rect", x=x1, y=BAND_TOP, width=max(x2 - x1, 0.0), height=AXIS - BAND_TOP, class_="band"),
+        svg.line(at, BAND_TOP - 4, at, AXIS, "claimed"),
+        svg.label(at, BAND_TOP - 9, f"claimed {band.text}", class_="claimed-text", anchor=_anchor(at)),
+    ]
+
+
+def _draw_zero(axis: _Axis) -> list[Markup]:
+    if not axis.low < 0 < axis.high:
+        return []
+    return [svg.line(axis.x(0), BAND_TOP - 2, axis.x(0), AXIS, "zero")]
+
+
+def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
+    scale = scale_of(unit)
+    values = svg.ticks(axis.low, axis.high, 4)
+    divisor, prefix = (1e6, "million ") if max(map(abs, values)) >= 1e6 else (1.0, "")
+    texts = svg.tick_text([value / divisor for value in values], signed=scale.is_fraction)
+    drawn = [svg.line(LEFT, AXIS, RIGHT, AXIS, "axis")]
+    for value, text in zip(values, texts, strict=True):
+        drawn.append(svg.line(axis.x(value), AXIS, axis.x(value), AXIS + 4, "axis"))
+        drawn.append(svg.label(axis.x(value), AXIS + 16, text, anchor="middle"))
+    drawn.append(
+        svg.label((LEFT + RIGHT) / 2, AXIS + 31, f"{prefix}{scale.unit}", class_="unit", anchor="middle")
+    )
+    return drawn
+
+
+def _draw_estimate(axis: _Axis, value: float, ends: tuple[float, float], text: str) -> list[Markup]:
+    low, high, at = axis.x(ends[0]), axis.x(ends[1]), axis.x(value)
+    return [
+        svg.line(low, BAR, high, BAR, "interval-bar"),
+        svg.line(low, BAR - 6, low, BAR + 6, "interval-end"),
+        svg.line(high, BAR - 6, high, BAR + 6, "interval-end"),
+        svg.tag("circle", cx=at, cy=BAR, r=6.0, class_="estimate"),
+        svg.label(at, BAR - 12, text, class_="estimate-text", anchor=_anchor(at)),
+    ]
+
+
+def _anchor(x: float) -> str:
+    return "start" if x < LEFT + 70 else "end" if x > RIGHT - 70 else "middle"
+
+
+#: What the parts of the picture mean, printed once on the page.
+KEY = (
+    f"The dot is the estimate from the air and the bar its {LEVEL:.0%} interval; the line is what is claimed, the"
+    " shaded band what would agree with it; the thin line is zero."
+).replace("%", "\u00a0%")

@@ -1,0 +1,163 @@
+"""Numbers as a reader sees them: rounded to what is known, with their interval, unit and level.
+
+The rule of the page stands here: an estimate without an interval is not shown as a number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Between thousands: narrow and without a line break.
+THIN = "\u202f"
+MINUS = "\u2212"
+NO_BREAK = "\u00a0"
+#: Half-width of a 95 % interval in standard deviations, Φ⁻¹(0.975).
+Z95 = 1.959963984540054
+LEVEL = 0.95
+
+_GASES = {"CO2": "CO₂", "CH4": "CH₄", "CO": "CO"}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_PLAIN_UNITS = (
+    (re.compile(r"^t (\w+) a-1$"), "tonnes of {} a year"),
+    (re.compile(r"^kg (\w+) h-1$"), "kg of {} an hour"),
+    (re.compile(r"^kg (\w+) a-1$"), "kg of {} a year"),
+)
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite number (and no boolean)."""
+    if value is None or isinstance(value, bool | str):
+        return False
+    try:
+        return math.isfinite(float(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def as_number(value: object) -> float | None:
+    """`value` as a float, None where it is absent or not finite."""
+    return float(value) if is_number(value) else None  # type: ignore[arg-type]
+
+
+def as_interval(value: object) -> tuple[float, float] | None:
+    """Two ends, None unless both are finite numbers."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        return None
+    low, high = as_number(value[0]), as_number(value[1])
+    return None if low is None or high is None else (min(low, high), max(low, high))
+
+
+def decimals_for(spread: float, digits: int = 2) -> int:
+    """Decimals that show `digits` significant digits of `spread`; negative for tens and hundreds."""
+    if not spread > 0 or not math.isfinite(spread):
+        return 2
+    return digits - 1 - math.floor(math.log10(spread))
+
+
+def show(value: float, decimals: int, *, signed: bool = False) -> str:
+    """`value` rounded to `decimals`, with a true minus sign and thin spaces between thousands."""
+    rounded = round(value, decimals) + 0.0
+    text = f"{abs(rounded):,.{max(decimals, 0)}f}".replace(",", THIN)
+    sign = MINUS if rounded < 0 else "+" if signed and rounded > 0 else ""
+    return sign + text
+
+
+def show_plain(value: float, digits: int = 3) -> str:
+    """`value` to `digits` significant digits: for thresholds and diagnostics that have no interval."""
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4 or abs(value) >= 1e9:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        power = str(int(exponent)).translate(_SUPERSCRIPTS)
+        return f"{mantissa.replace('-', MINUS)} × 10{power}"
+    text = show(value, min(decimals_for(abs(value), digits), 12))
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def pretty_unit(unit: str) -> str:
+    """`unit` with subscripts in gases and superscripts in exponents: ``t CH₄ a⁻¹``."""
+    words = [_GASES.get(word, word) for word in unit.split()]
+    return " ".join(re.sub(r"-\d+$", lambda m: m[0].translate(_SUPERSCRIPTS), word) for word in words)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values of one unit are shown: multiplied by `factor`, followed by `unit` or, in prose, `plain`."""
+
+    factor: float
+    unit: str
+    plain: str
+    is_fraction: bool = False
+
+    def with_unit(self, text: str, *, plain: bool = False) -> str:
+        name = self.plain if plain else self.unit
+        return f"{text}{NO_BREAK}{name}" if name else text
+
+
+def scale_of(unit: str | None) -> Scale:
+    """The scale of `unit`: fractions become per cent, levels and strengths are spelled out in prose."""
+    unit = " ".join(str(unit or "").split())
+    if unit in {"1", ""}:
+        return Scale(100.0, "%", "%", True)
+    if unit in {"a-1", "1 a-1"}:
+        return Scale(100.0, "% a⁻¹", "% a year", True)
+    for pattern, plain in _PLAIN_UNITS:
+        if match := pattern.match(unit):
+            return Scale(1.0, pretty_unit(unit), plain.format(_GASES.get(match[1], match[1])))
+    return Scale(1.0, pretty_unit(unit), pretty_unit(unit))
+
+
+def show_level(level: object) -> str:
+    """A coverage level: ``95 %``."""
+    number = as_number(level)
+    return f"{show_plain(100 * (LEVEL if number is None else number))}{NO_BREAK}%"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An estimate as text: all parts rounded alike, the interval never missing."""
+
+    value: str
+    low: str
+    high: str
+    level: str
+    unit: str
+
+    @property
+    def interval(self) -> str:
+        return f"{self.low} to {self.high}"
+
+    @property
+    def text(self) -> str:
+        return f"{self.value}{NO_BREAK}{self.unit} ({self.level} interval {self.interval})"
+
+
+def show_estimate(
+    estimate: object, interval: object, unit: str | None, level: object = LEVEL, *, signed: bool | None = None
+) -> Shown | None:
+    """The estimate with its interval, None where either is missing.
+
+    Both are rounded to two significant digits of the half-width.
+    """
+    value, ends = as_number(estimate), as_interval(interval)
+    if value is None or ends is None:
+        return None
+    scale = scale_of(unit)
+    low, high = ends[0] * scale.factor, ends[1] * scale.factor
+    decimals = decimals_for((high - low) / 2 or abs(value * scale.factor))
+    sign = scale.is_fraction if signed is None else signed
+    parts = [show(number, decimals, signed=sign) for number in (value * scale.factor, low, high)]
+    return Shown(parts[0], parts[1], parts[2], show_level(level), scale.unit)
+
+
+def show_claimed(value: object, unit: str | None) -> str:
+    """A number that somebody else states, to three significant digits, in our unit for pages."""
+    number = as_number(value)
+    if number is None:
+        return ""
+    scale = scale_of(unit)
+    text = show_plain(number * scale.factor)
+    return scale.with_unit("+" + text if scale.is_fraction and number > 0 else text)

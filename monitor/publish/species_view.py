@@ -1,0 +1,225 @@
+"""One gas as the page shows it: maps, series, totals and diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from markupsafe import Markup
+
+from monitor.domain import Grid, Species
+from monitor.publish.content import species_of
+from monitor.publish.map_picture import ColourScale, MapFrame, colour_scale, map_picture
+from monitor.publish.numbers import LEVEL, as_number, show_estimate, show_plain
+from monitor.publish.series_picture import Series, series_picture
+from monitor.publish.table_view import Rows, pair_rows
+from monitor.publish.wording import diagnostics_in_words
+
+if TYPE_CHECKING:
+    from monitor.publish.report import ReportInput
+
+Panel = tuple[str, Markup]
+
+
+def species_views(report: ReportInput, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One section a gas."""
+    return [
+        _species_view(number, name, posterior, report, content)
+        for number, (name, posterior) in enumerate(report.posteriors.items(), 1)
+    ]
+
+
+def _species_view(
+    number: int, name: str, posterior: xr.Dataset, report: ReportInput, content: Mapping[str, Any]
+) -> dict[str, Any]:
+    gas = species_of(name)
+    frame = _frame(name, posterior, report)
+    regions = {region.id: region.name or region.id for region in report.regions}
+    attributes = content["diagnostics"][name]
+    return {
+        "anchor": f"gas-{number}",
+        "name": gas.name,
+        "maps": _main_maps(posterior, frame, gas),
+        "epoch_maps": _epoch_maps(posterior, frame, gas),
+        "part_maps": _part_maps(posterior, frame, gas),
+        "marks_sources": bool(frame.sources),
+        "series": _series(posterior, gas, report),
+        "totals": _totals([row for row in content["totals"] if row["species"] == name], regions),
+        "diagnostics": diagnostics_in_words(attributes),
+        "attributes": pair_rows(attributes),
+        "hyperparameters": _hyperparameters(content, name),
+    }
+
+
+def _frame(name: str, posterior: xr.Dataset, report: ReportInput) -> MapFrame:
+    grid = Grid(posterior["lon"].values.astype(float), posterior["lat"].values.astype(float))
+    lon, lat = grid.lon_edges_deg, grid.lat_edges_deg
+    mine = [
+        row
+        for row in report.sources
+        if len(report.posteriors) == 1 or f" {name.upper()} " in f" {row.get('unit', '')} "
+    ]
+    return MapFrame(
+        (float(lon[0]), float(lon[-1])),
+        (float(lat[0]), float(lat[-1])),
+        report.regions,
+        report.stations,
+        mine,
+    )
+
+
+def _flux_unit(gas: Species) -> tuple[float, str]:
+    """Factor and unit of fluxes on pages: a thousandth of ours for gases shown in ppb."""
+    return (1e3, "nmol m⁻² s⁻¹") if gas.display_unit == "ppb" else (1.0, "µmol m⁻² s⁻¹")
+
+
+def _field(posterior: xr.Dataset, name: str, gas: Species) -> xr.DataArray:
+    factor, _ = _flux_unit(gas)
+    return posterior[name].transpose("block", "epoch", "lat", "lon") * factor
+
+
+def _panels(fields: Mapping[str, np.ndarray], frame: MapFrame, scale: ColourScale, what: str) -> list[Panel]:
+    return [
+        (title, map_picture(field, frame, scale, title=_alt_text(f"{what}: {title}", field, frame, scale)))
+        for title, field in fields.items()
+    ]
+
+
+def _alt_text(title: str, field: np.ndarray, frame: MapFrame, scale: ColourScale) -> str:
+    """What the map shows, for those who do not see it: the strongest cell and where it is."""
+    if not np.isfinite(field).any():
+        return f"Map, {title}: no values."
+    row, column = np.unravel_index(int(np.nanargmax(np.abs(field))), field.shape)
+    lat = np.linspace(*frame.lat_edges, 2 * field.shape[0] + 1)[1::2][row]
+    lon = np.linspace(*frame.lon_edges, 2 * field.shape[1] + 1)[1::2][column]
+    value = show_plain(float(field[row, column]), 2)
+    return f"Map, {title}. Strongest cell {value} {scale.unit} at {lat:.2f}° north, {lon:.2f}° east."
+
+
+def _main_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Panel]:
+    """Prior, posterior and difference: sum over blocks, mean over epochs."""
+    prior, estimate = (
+        _field(posterior, name, gas).sum("block").mean("epoch").values
+        for name in ("flux_prior", "flux_posterior")
+    )
+    unit = _flux_unit(gas)[1]
+    scale = colour_scale([prior, estimate], unit)
+    change = colour_scale([estimate - prior], unit, difference=True)
+    both = {"Before the measurements (prior)": prior, "After them (posterior)": estimate}
+    return [
+        *_panels(both, frame, scale, f"{gas.name} flux"),
+        *_panels({"Difference, posterior minus prior": estimate - prior}, frame, change, f"{gas.name} flux"),
+    ]
+
+
+def _epoch_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Panel]:
+    """First and last epoch and the change between them, where there are two or more."""
+    field = _field(posterior, "flux_posterior", gas).sum("block")
+    if field.sizes["epoch"] < 2:
+        return []
+    names = _names(posterior, "epoch")
+    first, last = field.isel(epoch=0).values, field.isel(epoch=-1).values
+    unit = _flux_unit(gas)[1]
+    change = colour_scale([last - first], unit, difference=True)
+    return [
+        *_panels(
+            {names[0]: first, names[-1]: last}, frame, colour_scale([first, last], unit), "Posterior flux"
+        ),
+        *_panels({f"Change, {names[-1]} minus {names[0]}": last - first}, frame, change, "Posterior flux"),
+    ]
+
+
+def _part_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Panel]:
+    """Posterior of each block and how uncertain it is, mean over epochs."""
+    unit, panels = _flux_unit(gas)[1], list[Panel]()
+    for i, block in enumerate(_names(posterior, "block")):
+        for name, text in (("flux_posterior", "posterior"), ("flux_posterior_sd", "1σ of the posterior")):
+            if name not in posterior or (name == "flux_posterior" and posterior.sizes["block"] == 1):
+                continue
+            field = _field(posterior, name, gas).isel(block=i).mean("epoch").values
+            panels += _panels({f"{block}: {text}": field}, frame, colour_scale([field], unit), gas.name)
+    return panels
+
+
+def _names(posterior: xr.Dataset, dim: str) -> list[str]:
+    if dim in posterior.variables:
+        return [str(name) for name in posterior[dim].values]
+    return [str(i + 1) for i in range(posterior.sizes[dim])]
+
+
+#: Lines of a series picture: style name → variable.
+_LINES = {
+    "background": "background_posterior",
+    "prior": "modelled_prior",
+    "posterior": "modelled_posterior",
+}
+
+
+def _series(posterior: xr.Dataset, gas: Species, report: ReportInput) -> list[tuple[str, Markup]]:
+    names = {station.id: station.name or station.id for station in report.stations}
+    stations = posterior["station"].values.astype(str)
+    inlets = posterior["inlet_height_m"].values if "inlet_height_m" in posterior.variables else None
+    pictures = []
+    for station in dict.fromkeys(stations.tolist()):
+        heights = [None] if inlets is None else sorted(set(inlets[stations == station].tolist()))
+        for height in heights:
+            chosen = stations == station
+            if inlets is not None:
+                chosen &= inlets == height
+            at = "" if height is None else f", {show_plain(float(height))} m above ground"
+            title = f"{names.get(station, station)}{at}"
+            pictures.append((title, _one_series(posterior, chosen, gas, title)))
+    return pictures
+
+
+def _one_series(posterior: xr.Dataset, chosen: np.ndarray, gas: Species, title: str) -> Markup:
+    time = posterior["time"].values[chosen]
+    order = np.argsort(time, kind="stable")
+
+    def column(name: str) -> np.ndarray:
+        if name not in posterior:
+            return np.full(time.size, np.nan)
+        return np.asarray(posterior[name].values[chosen][order] * gas.display_factor)
+
+    series = Series(
+        time[order],
+        column("observed"),
+        column("uncertainty"),
+        {name: column(key) for name, key in _LINES.items() if key in posterior},
+    )
+    alt = f"{gas.name} at {title}: {time.size} measured values against the model, in {gas.display_unit}."
+    return series_picture(series, gas.display_unit, title=alt)
+
+
+def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict[str, str]]:
+    shown_rows = []
+    for row in rows:
+        prior = show_estimate(row["prior"], row["prior_interval"], row["unit"], LEVEL)
+        estimate = show_estimate(row["estimate"], row["interval"], row["unit"], row["level"])
+        share = as_number(row["share_from_data"])
+        shown_rows.append(
+            {
+                "region": regions.get(row["region"], row["region"]),
+                "block": row["block"],
+                "epoch": row["epoch"],
+                "prior": prior.value if prior else "–",
+                "prior_interval": prior.interval if prior else "–",
+                "estimate": estimate.value if estimate else "–",
+                "interval": estimate.interval if estimate else "–",
+                "unit": estimate.unit if estimate else "",
+                "share": "–" if share is None else show_plain(share, 2),
+            }
+        )
+    return shown_rows
+
+
+def _hyperparameters(content: Mapping[str, Any], name: str) -> Rows:
+    rows = []
+    for row in content["hyperparameters"]:
+        if row["species"] != name or row["value"] is None:
+            continue
+        sigma = "" if row["sigma"] is None else f" ± {show_plain(row['sigma'], 2)} (1σ)"
+        rows.append((row["name"], f"{show_plain(row['value'], 3)}{sigma}"))
+    return rows
