@@ -1,0 +1,93 @@
+"""Every assumption of an inversion, visible and changeable: plain frozen dataclasses.
+
+Standard deviations are in µmol mol⁻¹, times in hours or days, lengths in km, as the names say.  The
+values are prior medians where a scale is estimated from the data (`estimate_scales`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitor.inversion.state import FluxBlock
+
+
+@dataclass(frozen=True)
+class Background:
+    """The inflow: a constant per epoch and an AR(1) process, on top of a given baseline.
+
+    Attributes
+    ----------
+    per
+        "network": one inflow for all stations; "station": one each.
+    sd_ppm, correlation_hours
+        Of the AR(1) process.
+    offset_sd_ppm
+        Of the constant, one per epoch.
+    station_offset_sd_ppm
+        Of a constant per station and epoch (scale differences); 0 for none.
+    by_side
+        A factor on the AR(1) process and a constant per inflow side (N, E, S, W by the wind at the
+        receptor), both estimated.
+    """
+
+    per: str = "network"
+    sd_ppm: float = 2.0
+    correlation_hours: float = 48.0
+    offset_sd_ppm: float = 10.0
+    station_offset_sd_ppm: float = 0.0
+    by_side: bool = False
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """R as named parts.
+
+    Attributes
+    ----------
+    instrument_floor_ppm
+        Least instrument error.
+    representation_ppm
+        Independent, every observation; with several stations a factor each is estimated.
+    variability_factor
+        A part proportional to the spread within the hour, correlated in time; ``None`` for none.
+    correlated_ppm
+        The least size of the transport error: what it is when the reference enhancement is zero.
+    transport_fraction
+        Transport error as a fraction of the reference enhancement.
+    correlation_hours
+        Of the transport error, within a station.
+    common_fraction
+        A transport error that all stations share at a time, as a fraction; 0 for none.
+    by_hour
+        A factor per three-hour class of the local day on the transport error.
+    """
+
+    instrument_floor_ppm: float = 0.0
+    representation_ppm: float = 0.5
+    variability_factor: float | None = None
+    correlated_ppm: float = 1.0
+    transport_fraction: float = 0.3
+    correlation_hours: float = 8.0
+    common_fraction: float = 0.0
+    by_hour: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which hours are used, and how they are averaged ("hourly" or "daily")."""
+
+    average: str = "hourly"
+    local_hours: tuple[int, int] = (0, 24)
+    min_hours: int = 1
+    utc_offset_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """All of an inversion."""
+
+    state: tuple[FluxBlock, ...] = (FluxBlock("total"),)
+    background: Background = field(default_factory=Background)
+    mismatch: Mismatch = field(default_factory=Mismatch)
+    selection: Selection = field(default_factory=Selection)
+    estimate_scales: bool = True

@@ -1,0 +1,104 @@
+"""What an inversion must say of itself.
+
+After the scales are fitted by evidence χ² is 1 by construction and proves nothing.  The test is
+predictive: each day is left out and predicted from all others, and the standardised errors must have
+the spread they claim.  Where they do not, all variances are inflated by what was found; the reported
+figures are then cross-fitted: each week is judged with the inflation found on the other weeks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.inversion.problem import BACKGROUND, InverseProblem, hour_class
+from monitor.inversion.solution import Solution, leave_out
+
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """Figures of one inversion.
+
+    Attributes
+    ----------
+    chi2 : float
+        rᵀΨ⁻¹r / n at the fitted scales, before inflation.
+    dofs : float
+        tr(Ψ⁻¹ H Q Hᵀ): pieces of information about the fluxes.
+    background_share : float
+        tr(Ψ⁻¹ B C Bᵀ) / tr(Ψ⁻¹ (H Q Hᵀ + B C Bᵀ)).
+    raw_loo_variance : float
+        Mean square of the standardised leave-one-day-out errors as the model states them.
+    standardised : (n,)
+        The same errors after inflation, cross-fitted by week.
+    loo_variance, loo_coverage : float
+        Their mean square, and the share inside ±1.96.
+    loo_coverage_by_class : mapping of "00-03 h" -> share
+    lag1 : float
+        Correlation of neighbouring whitened residuals; near 0 when time is modelled well.
+    """
+
+    chi2: float
+    dofs: float
+    background_share: float
+    raw_loo_variance: float
+    standardised: np.ndarray
+    loo_variance: float
+    loo_coverage: float
+    loo_coverage_by_class: Mapping[str, float]
+    lag1: float
+
+
+def diagnose(problem: InverseProblem, solution: Solution, values: np.ndarray) -> Diagnostics:
+    """All diagnostics of a solution at hyperparameters `values`."""
+    names = tuple(b.name for b in problem.blocks)
+    flux_part = problem.model.covariance(values, names)
+    background_part = problem.model.covariance(values, BACKGROUND)
+    precision = solution.precision
+    dofs = float(np.sum(precision * flux_part))
+    share = float(np.sum(precision * background_part))
+    offset = problem.assumptions.selection.utc_offset_h
+    day = np.floor((problem.table.hours + offset) / 24.0)
+    error, sigma = leave_out(solution, day)
+    raw = error / sigma
+    standardised = raw / np.sqrt(cross_fitted_inflation(raw, np.floor(day / 7.0)))
+    label = hour_class(problem.table, offset)
+    inside = np.abs(standardised) < _Z95
+    whitened = np.linalg.solve(solution.lower, solution.residual)
+    return Diagnostics(
+        chi2=float(solution.residual @ solution.alpha) / problem.table.n,
+        dofs=dofs,
+        background_share=share / (share + dofs),
+        raw_loo_variance=float(np.mean(raw**2)),
+        standardised=standardised,
+        loo_variance=float(np.mean(standardised**2)),
+        loo_coverage=float(inside.mean()),
+        loo_coverage_by_class={
+            f"{3 * int(k):02d}-{3 * int(k) + 3:02d} h": float(inside[label == k].mean())
+            for k in np.unique(label)
+        },
+        lag1=_lag1(whitened, problem),
+    )
+
+
+def cross_fitted_inflation(raw: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """For each observation the inflation (≥ 1) found on the groups other than its own (n,)."""
+    out = np.ones(raw.size)
+    for label in np.unique(group):
+        others = raw[group != label]
+        if others.size:
+            out[group == label] = max(1.0, float(np.mean(others**2)))
+    return out
+
+
+def _lag1(whitened: np.ndarray, problem: InverseProblem) -> float:
+    order = np.lexsort((problem.table.hours, problem.table.station))
+    z, station = whitened[order], problem.table.station[order]
+    pair = station[1:] == station[:-1]
+    if pair.sum() < 3:
+        return float("nan")
+    return float(np.corrcoef(z[1:][pair], z[:-1][pair])[0, 1])
