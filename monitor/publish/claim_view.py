@@ -27,6 +27,7 @@ from monitor.publish.wording import (
     mapping_of,
     signed_margin,
     text_of,
+    tidy,
     tolerance_of,
     why,
 )
@@ -68,11 +69,11 @@ def _claim_view(
         "anchor": f"claim-{number}",
         "id": claim_id,
         "badge": badge(text_of(verdict.get("verdict"))),
-        "statement": text_of(verdict.get("statement")) or claim_id,
+        "statement": tidy(text_of(verdict.get("statement")) or claim_id),
         "claimed_by": text_of(verdict.get("claimed_by")),
         "where": text_of(verdict.get("where")),
         "answer": answer(verdict, names.get(region, region)),
-        "why": why(verdict),
+        "why": tidy(why(verdict)),
         "picture": interval_picture(verdict),
         "claim_rows": _claim_rows(claim_id, verdict, names.get(region, region)),
         "result_rows": _result_rows(verdict),
@@ -220,9 +221,10 @@ def _sources_line(sources: list[Mapping[str, Any]]) -> str:
 
 
 def _stands_on(report: ReportInput, content: Mapping[str, Any]) -> str:
-    used = as_number(content["figures"].get("n_observations"))
-    if used is None:
-        used = sum(ds.sizes.get("observation", 0) for ds in report.posteriors.values())
+    stated = as_number(content["figures"].get("n_observations"))
+    used = (
+        sum(ds.sizes.get("observation", 0) for ds in report.posteriors.values()) if stated is None else stated
+    )
     stations = {str(name) for ds in report.posteriors.values() for name in set(ds["station"].values.tolist())}
     gases = " and ".join(gas_name(name) for name in report.posteriors)
     at = f"{_few(len(stations))} station{'s' if len(stations) != 1 else ''}"

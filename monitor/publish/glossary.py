@@ -5,8 +5,10 @@ from __future__ import annotations
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Supported, contradicted, undecided, not comparable",
-        "The four possible answers to a claim. Supported: the measurements agree with it and rule out its opposite."
-        " Contradicted: they rule it out. Undecided: they allow both. Not comparable: the claim and the measurement"
+        "The four possible answers to a claim. Supported: the measurements agree with it and rule"
+        " out its opposite."
+        " Contradicted: they rule it out. Undecided: they allow both. Not comparable: the claim"
+        " and the measurement"
         " are about different things, so no number could decide.",
     ),
     (
@@ -29,7 +31,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Flux",
-        "How much gas enters the air from a square metre of ground in a second. Below zero, the ground takes gas up.",
+        "How much gas enters the air from a square metre of ground in a second. Below zero, the"
+        " ground takes gas up.",
     ),
     (
         "Footprint",
@@ -37,7 +40,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Prior and posterior",
-        "The prior is the best guess before looking at the air, mostly an inventory, with a generous uncertainty."
+        "The prior is the best guess before looking at the air, mostly an inventory, with a"
+        " generous uncertainty."
         " The posterior is what is left of it after the measurements have spoken.",
     ),
     (
@@ -64,7 +68,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Ensemble",
-        "The same question asked with other reasonable choices of method. If the answer hangs on one choice, it is"
+        "The same question asked with other reasonable choices of method. If the answer hangs on"
+        " one choice, it is"
         " not given as certain.",
     ),
     (

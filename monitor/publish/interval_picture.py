@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from monitor.publish import svg
-from monitor.publish.numbers import LEVEL, as_interval, as_number, scale_of, show_claimed, show_estimate
+from monitor.publish.numbers import as_interval, as_number, scale_of, show_claimed, show_estimate
 from monitor.publish.wording import is_at_least, mapping_of, signed_margin, text_of, tolerance_of
 
 WIDTH, HEIGHT, LEFT, RIGHT = 360.0, 132.0, 14.0, 346.0
@@ -27,12 +27,16 @@ class _Axis:
 
 @dataclass(frozen=True)
 class _Band:
-    """What would agree with the claim, between two values (an end None: open to that side)."""
+    """What the claim says, between two values (an end None: open to that side).
+
+    `margin` is what the whole interval of an "at least" claim must lie beyond.
+    """
 
     low: float | None
     high: float | None
     claimed: float
     text: str
+    margin: float | None = None
 
 
 def interval_picture(verdict: Mapping[str, object]) -> Markup | None:
@@ -49,15 +53,16 @@ def interval_picture(verdict: Mapping[str, object]) -> Markup | None:
     factor = scale_of(text_of(verdict.get("unit"))).factor
     band = _band(verdict)
     numbers = [*ends, value]
-    numbers += [x for x in (band.low, band.high, band.claimed) if x is not None] if band else []
+    numbers += [x for x in (band.low, band.high, band.claimed, band.margin) if x is not None] if band else []
     if text_of(verdict.get("kind")) in {"change", "trend", "source"} or min(numbers) < 0:
         numbers.append(0.0)
     axis = _axis([number * factor for number in numbers])
+    label = f"{shown.value}\u00a0%" if shown.unit.startswith("%") else shown.value
     children = [
         *_draw_band(axis, band, factor),
         *_draw_zero(axis),
         *_draw_axis(axis, text_of(verdict.get("unit"))),
-        *_draw_estimate(axis, value * factor, (ends[0] * factor, ends[1] * factor), shown.value),
+        *_draw_estimate(axis, value * factor, (ends[0] * factor, ends[1] * factor), label),
     ]
     claim = f" Claimed: {band.text}." if band else ""
     title = f"Estimate from the air: {shown.text}.{claim}"
@@ -80,9 +85,8 @@ def _band(verdict: Mapping[str, object]) -> _Band | None:
         return None  # another unit: nothing on this axis
     text = show_claimed(value, unit)
     if is_at_least(verdict):
-        margin = signed_margin(verdict)
-        inner = value if margin is None else margin
-        return _Band(None, inner, value, text) if value < 0 else _Band(inner, None, value, text)
+        low, high = (None, value) if value < 0 else (value, None)
+        return _Band(low, high, value, f"{text} or more", signed_margin(verdict))
     if text_of(verdict.get("kind")) == "source":
         return _Band(value, value, value, text)
     spread = abs(value) * tolerance_of(verdict)
@@ -96,9 +100,11 @@ def _draw_band(axis: _Axis, band: _Band | None, factor: float) -> list[Markup]:
     x1 = LEFT if band.low is None else axis.x(band.low * factor)
     x2 = RIGHT if band.high is None else axis.x(band.high * factor)
     at = axis.x(band.claimed * factor)
+    margin = None if band.margin is None else axis.x(band.margin * factor)
     return [
         svg.tag("rect", x=x1, y=BAND_TOP, width=max(x2 - x1, 0.0), height=AXIS - BAND_TOP, class_="band"),
         svg.line(at, BAND_TOP - 4, at, AXIS, "claimed"),
+        *([] if margin is None else [svg.line(margin, BAND_TOP, margin, AXIS, "margin")]),
         svg.label(at, BAND_TOP - 9, f"claimed {band.text}", class_="claimed-text", anchor=_anchor(at)),
     ]
 
@@ -141,6 +147,8 @@ def _anchor(x: float) -> str:
 
 #: What the parts of the picture mean, printed once on the page.
 KEY = (
-    f"The dot is the estimate from the air and the bar its {LEVEL:.0%} interval; the line is what is claimed, the"
-    " shaded band what would agree with it; the thin line is zero."
-).replace("%", "\u00a0%")
+    "In the pictures, the dot is the estimate from the air and the bar its interval. The shaded part is what"
+    " the claim says; a bar that does not touch it contradicts the claim. A claim of a total is supported when"
+    " the whole bar lies in the shaded part; a claim of “at least” when the bar reaches it and lies wholly"
+    " beyond the dotted line. The thin upright line is zero."
+)

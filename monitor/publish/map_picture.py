@@ -156,7 +156,7 @@ def _colour_bar(scale: ColourScale, field: np.ndarray, top: float) -> list[Marku
         drawn.append(svg.line(x, top + 9, x, top + 12, "axis"))
         drawn.append(svg.label(x, top + 22, text, anchor="middle"))
     beyond = np.isfinite(field) & ((field > scale.high) | (field < scale.low))
-    more = "; the strongest cells lie beyond the scale" if beyond.any() else ""
+    more = " (some cells lie beyond the scale)" if beyond.any() else ""
     drawn.append(
         svg.label((LEFT + RIGHT) / 2, top + 36, f"{scale.unit}{more}", class_="unit", anchor="middle")
     )

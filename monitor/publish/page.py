@@ -26,7 +26,7 @@ from monitor.publish.table_view import (
     pair_rows,
     source_rows,
 )
-from monitor.publish.wording import mapping_of, text_of
+from monitor.publish.wording import mapping_of, text_of, tidy
 
 if TYPE_CHECKING:
     from monitor.publish.report import ReportInput
@@ -72,7 +72,7 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         sources=source_rows(content["sources"]),
         excluded=excluded_rows(content["figures"]),
         figures=figure_rows(content["figures"]),
-        warnings=[text_of(text) for text in content["warnings"]],
+        warnings=[tidy(text_of(text)) for text in content["warnings"]],
         inputs=input_rows(provenance),
         assumptions=pair_rows(mapping_of(provenance.get("assumptions"))),
         provenance=pair_rows({k: v for k, v in provenance.items() if k not in {"inputs", "assumptions"}}),

@@ -2,7 +2,8 @@
 
 Names and units follow that layout: fluxes in mol m⁻² s⁻¹, totals in kg a⁻¹, mole fractions in
 mol mol⁻¹, percentiles 2.5 and 97.5 of a normal distribution.  Left out, because a posterior does not
-hold them: `country_fraction` (the region's share of each cell) and the split of the observations' uncertainty.
+hold them: `country_fraction` (the region's share of each cell) and the parts of the observations'
+uncertainty.
 """
 
 from __future__ import annotations

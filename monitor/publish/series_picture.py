@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from monitor.publish import svg
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760.0, 230.0, 54.0, 750.0, 12.0, 196.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000.0, 240.0, 48.0, 992.0, 20.0, 204.0
 #: Pauses longer than this are cut out of the time axis [h].
 PAUSE_H = 21 * 24.0
 CUT = 22.0
@@ -113,12 +113,10 @@ def _breaks(hours: np.ndarray) -> np.ndarray:
 
 
 def _frame(axis: _TimeAxis, low: float, high: float, unit: str) -> list[Markup]:
-    drawn = [svg.label(4, TOP + 4, unit, class_="unit")]
+    drawn = [svg.label(4, 11, unit, class_="unit")]
     values = svg.ticks(low, high, 4)
     for value, text in zip(values, svg.tick_text(values), strict=True):
         y = BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
-        if y < TOP + 8:
-            continue
         drawn.append(svg.line(LEFT, y, RIGHT, y, "grid"))
         drawn.append(svg.label(LEFT - 6, y + 4, text, anchor="end"))
     for (start, end), (left, right) in zip(axis.stretches, axis.edges(), strict=True):

@@ -30,8 +30,9 @@ _BUILDING = ".building-"
 def publish_release(build_dir: Path, site_root: Path, *, keep: int = KEEP) -> Path:
     """Put what lies in `build_dir` before the readers as a new release, and say where it lies.
 
-    The build is verified (`verify_release`), copied aside, synced and renamed, then the link `current` is
-    replaced.  A build that equals the current release makes no new one.  Older releases beyond `keep` go.
+    The build is verified (`verify_release`), copied aside, synced and renamed, then the link `current`
+    is replaced.  A build that equals the current release makes no new one.  Releases beyond the last
+    `keep` go.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def publish_release(build_dir: Path, site_root: Path, *, keep: int = KEEP) -> Pa
                 "the release could not be written",
                 found=str(error),
                 where=str(release),
-                remedy="free space or mend the disk, then publish again; the site still shows the last release",
+                remedy="free space or mend the disk and publish again; the site still shows the last release",
             ) from error
         _prune(releases, release, keep)
     return release

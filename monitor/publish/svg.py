@@ -25,7 +25,7 @@ def tag(name: str, *children: str | Markup, **attributes: object) -> Markup:
         if value is not None
     )
     inner = "".join(str(escape(child)) for child in children)
-    return Markup(f"<{name}{opened}>{inner}</{name}>" if inner else f"<{name}{opened}/>")  # noqa: S704
+    return Markup(f"<{name}{opened}>{inner}</{name}>" if inner else f"<{name}{opened}/>")
 
 
 def _text(value: object) -> str:
@@ -79,7 +79,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first = math.ceil(low / step - 1e-9)
-    return [(first + i) * step for i in range(int(math.floor(high / step + 1e-9)) - first + 1)]
+    return [(first + i) * step for i in range(math.floor(high / step + 1e-9) - first + 1)]
 
 
 def tick_text(values: Sequence[float], *, signed: bool = False) -> list[str]:

@@ -5,12 +5,14 @@ Every sentence that gives a number gives its interval and the level; every verdi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from monitor.domain import SPECIES
 from monitor.publish.numbers import (
     LEVEL,
     NO_BREAK,
+    THIN,
     as_interval,
     as_number,
     decimals_for,
@@ -48,6 +50,12 @@ _OPENING = {
 def text_of(value: object) -> str:
     """`value` as text, empty where it is absent."""
     return "" if value is None else str(value)
+
+
+def tidy(text: str) -> str:
+    """`text` with its numbers kept in one line: no break before a per cent sign or between thousands."""
+    kept = re.sub(r"(?<=\d) (?=\d{3}\b)", THIN, text)
+    return re.sub(r"(?<=\d) (?=[%°])", NO_BREAK, kept)
 
 
 def items_of(value: object) -> list[object]:
@@ -161,7 +169,8 @@ def answer(verdict: Verdict, region_name: str = "") -> str:
         noun = "source" if verdict.get("kind") == "source" else "difference"
         if verdict.get("kind") in {"change", "trend"}:
             noun = "change"
-        shown = show_claimed(abs(detectable), text_of(verdict.get("unit"))).lstrip("+")
+        scale = scale_of(text_of(verdict.get("unit")))
+        shown = scale.with_unit(show_plain(abs(detectable) * scale.factor), plain=True)
         tail = f"; the smallest {noun} this network would reliably have seen is {shown}"
     return f"{opening}: {measured}{tail}."
 
@@ -177,7 +186,8 @@ def _measured(verdict: Verdict, region_name: str) -> str:
         amount = plain_amount(value, ends, unit, verdict.get("level"))
         return f"seen from the air, {gas} escapes{place} at {amount}"
     if kind in {"change", "trend"}:
-        return f"seen from the air, emissions of {gas}{place} {plain_change(value, ends, unit, verdict.get('level'))}"
+        change = plain_change(value, ends, unit, verdict.get("level"))
+        return f"seen from the air, emissions of {gas}{place} {change}"
     shown = plain_amount(value, ends, unit, verdict.get("level"))
     if kind == "share":
         return f"seen from the air, the share of {gas}{place} is {shown}"
@@ -236,16 +246,16 @@ def diagnostics_in_words(figures: Mapping[str, object]) -> list[str]:
     if coverage is not None:
         good = "as it should" if 0.92 <= coverage <= 0.98 else "which is not what an honest 95 % should give"
         sentences.append(
-            f"Each day was hidden in turn and predicted from the others: {show_plain(100 * coverage)} % of the hidden"
-            f" values fell inside their 95 % interval, {good} (92 % to 98 % is what we ask for)."
+            "Each day was hidden in turn and predicted from the others:"
+            f" {show_plain(100 * coverage)} % of the hidden values fell inside their 95 % interval, {good} (92 % to 98 % is what we ask for)."
         )
     if variance is not None:
         good = (
             "as large as" if 0.8 <= variance <= 1.2 else "smaller than" if variance < 0.8 else "larger than"
         )
         sentences.append(
-            f"The errors of those predictions were {good} stated: their variance is {show_plain(variance)} times the"
-            " stated one (0.8 to 1.2 is what we ask for)."
+            f"The errors of those predictions were {good} stated: their variance is {show_plain(variance)}"
+            " times the stated one (0.8 to 1.2 is what we ask for)."
         )
     sentences += _fit_in_words(figures)
     return sentences
@@ -263,12 +273,12 @@ def _fit_in_words(figures: Mapping[str, object]) -> list[str]:
     share = as_number(figures.get("background_share"))
     if share is not None:
         sentences.append(
-            f"Of the variation we expected in the measurements, {show_plain(100 * share, 2)} % comes from air that"
+            f"Of the variation expected in the measurements, {show_plain(100 * share, 2)} % comes from air that"
             " flows in from outside; it is estimated together with the emissions."
         )
     chi2 = as_number(figures.get("chi2"))
     if chi2 is not None:
         sentences.append(
-            f"χ² per measurement is {show_plain(chi2)}; it is tuned to be near 1 and proves nothing by itself."
+            f"χ² per measurement is {show_plain(chi2)}; tuning brings it near 1, so it proves nothing alone."
         )
     return sentences
