@@ -17,7 +17,7 @@ from monitor.archive import netcdf, upkeep
 from monitor.archive.crash import crash_point
 from monitor.archive.database import Database
 from monitor.archive.digest import content_digest
-from monitor.archive.files import storage_errors, write_whole
+from monitor.archive.files import sha256_of, storage_errors, write_whole
 from monitor.archive.models import ObjectRow, QuarantineRow, RecordRow, SourceFileRow
 from monitor.archive.records import (
     ObjectRecord,
@@ -160,12 +160,12 @@ class Archive:
         return StoredObject(digest, found, len(raw), path)
 
     def _heal(self, stored: StoredObject) -> None:
-        """The same content, written again by another library version, may have other bytes."""
+        """A damaged object was written again, and the same content may have other bytes."""
         row = self._object_row(stored.digest)
         if row and row.sha256 != stored.sha256:
             with self.database.writing() as session:
                 healed = session.get_one(ObjectRow, stored.digest)
-                healed.sha256, healed.size = stored.sha256, stored.size
+                healed.sha256, healed.size = sha256_of(stored.path), stored.path.stat().st_size
 
     def load(self, digest: str) -> xr.Dataset:
         """The dataset with this content digest, in memory, verified against what was stored.
