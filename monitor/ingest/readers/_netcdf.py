@@ -7,6 +7,7 @@ calendar other than the civil one must be refused.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from monitor.domain import Grid
 from monitor.errors import InputError, SourceFormatError, UnitError
+from monitor.ingest.readers._classic import needed_bytes
 from monitor.ingest.readers._common import ensure_file, refuse_page
 
 #: No variable may claim more than this [bytes].
@@ -26,6 +28,8 @@ SMALL_BYTES = 64 * 2**20
 #: Deflate cannot expand further than this; a larger claim is data that were never written.
 MAX_EXPANSION = 1100
 
+#: Headers of netCDF classic files are looked for in this much of them [bytes].
+_HEADER_BYTES = 8 * 2**20
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 _SECONDS = {
     "second": 1,
@@ -67,6 +71,8 @@ def opened(path: Path, expected: str) -> Iterator[netCDF4.Dataset]:
             where=str(path),
             remedy="check `reader` and `pattern` of the source, or fetch the file again",
         )
+    if start.startswith(b"CDF"):
+        _ensure_complete_classic(path)
     try:
         dataset = netCDF4.Dataset(path, "r")
     except (OSError, RuntimeError) as error:
@@ -75,6 +81,24 @@ def opened(path: Path, expected: str) -> Iterator[netCDF4.Dataset]:
         yield dataset
     finally:
         dataset.close()
+
+
+def _ensure_complete_classic(path: Path) -> None:
+    """Refuse a classic file shorter than its header says; the library would read zeros beyond its end."""
+    with path.open("rb") as stream:
+        raw = stream.read(_HEADER_BYTES)
+    try:
+        needed = needed_bytes(raw)
+    except (struct.error, KeyError, IndexError) as error:
+        raise cut_off(path, error) from error
+    if path.stat().st_size < needed:
+        raise SourceFormatError(
+            "the file is cut off",
+            expected=f"{needed} bytes, as its header says",
+            found=f"{path.stat().st_size} bytes",
+            where=str(path),
+            remedy="fetch the file again",
+        )
 
 
 def cut_off(path: Path, error: Exception) -> SourceFormatError:
