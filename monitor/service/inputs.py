@@ -1,0 +1,201 @@
+"""What an interval's answer stands on: its digest, whether it suffices, and the data themselves.
+
+The input digest is taken over the days of the window (from the intake sheets), the inventories and the
+configuration.  A file that brings nothing new for the window leaves it as it was; a late or revised one
+changes it, and the interval becomes due again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from monitor.archive import Archive, ObjectRecord
+from monitor.config import CityConfig, ClaimsConfig, config_digest
+from monitor.domain import Interval, iso_z
+from monitor.errors import MissingInputError
+from monitor.plugins import get_reader
+from monitor.service import months as calendar
+from monitor.service.intake import FOOTPRINTS, as_document, data_key, flux_key, read_sheet, sheet_key
+
+if TYPE_CHECKING:
+    from monitor.service.analysis import CityData
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of one interval.
+
+    `days` is source → gas (or "footprints") → day → digest of its rows; `inventories` is id → digest of
+    the archived flux; `window` is the time whose data are used.
+    """
+
+    interval: Interval
+    window: Interval
+    days: Mapping[str, Mapping[str, Mapping[str, str]]]
+    inventories: Mapping[str, str]
+    config: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The inputs as one JSON-ready object."""
+        return {
+            "interval": self.interval.as_json(),
+            "window": self.window.as_json(),
+            "days": self.days,
+            "inventories": self.inventories,
+            "configuration": self.config,
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all of it."""
+        return hashlib.sha256(as_document(self.as_json())).hexdigest()
+
+
+def window_of(interval: Interval, window_days: float | None) -> Interval:
+    """The time whose data answer for `interval`: back from its end, and at least the interval itself."""
+    if window_days is None:
+        return interval
+    return Interval(min(interval.start, interval.end - timedelta(days=window_days)), interval.end)
+
+
+def inputs_key(city: str, interval: Interval) -> str:
+    """The archive key of an interval's inputs."""
+    return f"inputs/{city}/{span(interval)}"
+
+
+def span(interval: Interval) -> str:
+    """The interval as a part of a key."""
+    return f"{iso_z(interval.start)}_{iso_z(interval.end)}"
+
+
+def find_inputs(
+    archive: Archive,
+    city: CityConfig,
+    claims: ClaimsConfig | None,
+    interval: Interval,
+    window: Interval,
+    *,
+    sheets: Mapping[str, dict[str, Any]] | None = None,
+    fluxes: Mapping[str, str] | None = None,
+) -> Inputs:
+    """The inputs of `interval` as the archive has them.
+
+    `sheets` (by key) and `fluxes` (digest by inventory) stand before the archive's: what an intake is
+    about to record, or what the caller has read already.
+    """
+    days: dict[str, dict[str, dict[str, str]]] = {}
+    first, last = str(window.start.date()), str((window.end - timedelta(microseconds=1)).date())
+    for source in city.source:
+        for month in calendar.months_touched(window):
+            key = sheet_key(city.city.id, source.id, month)
+            sheet = sheets[key] if sheets is not None and key in sheets else read_sheet(archive, key)
+            for group, digests in sheet["days"].items():
+                known = days.setdefault(source.id, {}).setdefault(group, {})
+                known |= {day: digest for day, digest in digests.items() if first <= day <= last}
+    inventories = dict(fluxes or {})
+    for inventory in city.inventory:
+        if inventory.id not in inventories and (
+            record := archive.current(flux_key(city.city.id, inventory.id))
+        ):
+            inventories[inventory.id] = record.digest
+    models = [city] if claims is None else [city, claims]
+    return Inputs(interval, window, days, inventories, config_digest(*models))
+
+
+def ensure_sufficient(city: CityConfig, inputs: Inputs) -> list[str]:
+    """Warnings about sources without data in the window.
+
+    Raises
+    ------
+    MissingInputError
+        When an inventory is missing, or a gas has no observations, or there are no footprints.
+    """
+    lacking = [inventory.id for inventory in city.inventory if inventory.id not in inputs.inventories]
+    if lacking:
+        raise MissingInputError(
+            f"inventories are missing: {', '.join(lacking)}",
+            expected="every [[inventory]] of the city file",
+            where=city.city.id,
+            remedy="put the files below the data folder and run again",
+        )
+    have = {(s, group) for s, groups in inputs.days.items() for group, days in groups.items() if days}
+    used = [source for source in city.source if source.role == "inversion"]
+    series = [source for source in used if get_reader(source.reader).kind == "observations"]
+    maps = [source for source in used if get_reader(source.reader).kind == FOOTPRINTS]
+    for gas in city.city.species:
+        if not any((source.id, gas) in have for source in series):
+            raise _nothing(f"observations of {gas}", [source.id for source in series], inputs.window)
+    if not any((source.id, FOOTPRINTS) in have for source in maps):
+        raise _nothing("footprints", [source.id for source in maps], inputs.window)
+    with_data = {source for source, _ in have}
+    return [f"source '{s.id}' has no data in {inputs.window}" for s in city.source if s.id not in with_data]
+
+
+def _nothing(what: str, sources: list[str], window: Interval) -> MissingInputError:
+    return MissingInputError(
+        f"there are no {what} for the interval",
+        expected=f"rows of {', '.join(sources) or 'a source with role inversion'} in {window}",
+        found="none",
+        remedy="check the interval, the data folder, and `path` and `pattern` of these sources;"
+        " `monitor status` lists quarantined files",
+    )
+
+
+def load_data(archive: Archive, city: CityConfig, window: Interval) -> tuple[CityData, list[dict[str, Any]]]:
+    """The data of the window, and what they come from: kind, key, digest and source files of each object."""
+    from monitor.service.analysis import CityData
+
+    observations: dict[str, xr.Dataset] = {}
+    footprints: dict[str, xr.Dataset] = {}
+    inventories: dict[str, xr.Dataset] = {}
+    objects: list[dict[str, Any]] = []
+    single = len(city.city.species) == 1
+    for source in city.source:
+        for group in (FOOTPRINTS, *city.city.species):
+            records = _month_records(archive, city.city.id, source.id, group, window)
+            rows = _rows_of(archive, records, window)
+            if rows is None:
+                continue
+            objects += [_provenance(archive, city.city.id, source.id, record) for record in records]
+            if group == FOOTPRINTS:
+                footprints[source.id] = rows
+            else:
+                observations[source.id if single or source.species else f"{source.id}.{group}"] = rows
+    for inventory in city.inventory:
+        record = archive.current(flux_key(city.city.id, inventory.id))
+        if record is not None:
+            inventories[inventory.id] = archive.load(record.digest)
+            objects.append(_described(record, [inventory.path]))
+    return CityData(observations, footprints, inventories), objects
+
+
+def _month_records(
+    archive: Archive, city: str, source: str, group: str, window: Interval
+) -> list[ObjectRecord]:
+    found = [archive.current(data_key(city, source, group, m)) for m in calendar.months_touched(window)]
+    return [record for record in found if record is not None]
+
+
+def _rows_of(archive: Archive, records: list[ObjectRecord], window: Interval) -> xr.Dataset | None:
+    """The rows of the window in these months, None when there are none."""
+    if not records:
+        return None
+    rows = calendar.within(calendar.joined_months([archive.load(r.digest) for r in records]), window)
+    return rows if rows.sizes[calendar.row_dim(rows)] else None
+
+
+def _provenance(archive: Archive, city: str, source: str, record: ObjectRecord) -> dict[str, Any]:
+    """An archived month with the names of the files it was made from."""
+    sheet = read_sheet(archive, sheet_key(city, source, record.key.rsplit("/", 1)[1]))
+    names = {sheet["files"][sha256]["name"] for sha256 in record.made_from if sha256 in sheet["files"]}
+    return _described(record, sorted(names))
+
+
+def _described(record: ObjectRecord, names: list[str]) -> dict[str, Any]:
+    return {"kind": record.kind, "key": record.key, "digest": record.digest, "source_files": names}

@@ -1,0 +1,397 @@
+"""Files to archived months: read what is new, flag it, merge it, and remember what came from where.
+
+Two kinds of archive entries are made here: the months themselves
+(``observations/<city>/<source>/<gas>/<yyyy-mm>``, ``footprints/<city>/<source>/<yyyy-mm>``,
+``flux/<city>/<inventory>``) and, per source and month, an intake sheet
+(``intake/<city>/<source>/<yyyy-mm>``): the files that speak about the month, and a digest of the rows of
+each day.  From the sheets alone one can tell what an interval's answer stands on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from sqlalchemy import func, select
+
+import monitor
+from monitor.archive import Archive, ObjectRecord, Transaction
+from monitor.archive.models import SourceFileRow
+from monitor.config import CityConfig, InventorySection, SourceSection, config_digest
+from monitor.contracts import ensure_flux
+from monitor.domain import Interval
+from monitor.errors import ConfigError, InputError, MissingInputError, MonitorError
+from monitor.ingest import SourceFile, apply_quality, list_files
+from monitor.plugins import ReadContext, Reader, get_reader
+from monitor.service import months as calendar
+
+FOOTPRINTS = "footprints"
+_BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be used, and why."""
+
+    owner: str
+    path: Path
+    error: MonitorError
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"source": self.owner, "file": str(self.path), **self.error.as_dict()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something to record: a dataset or a document, under its key."""
+
+    key: str
+    kind: str
+    content: xr.Dataset | bytes
+    valid: Interval | None
+    made_from: tuple[str, ...]
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The content of an entry that is a dataset."""
+        if isinstance(self.content, bytes):
+            raise TypeError(f"{self.key} is a document")
+        return self.content
+
+
+@dataclass(frozen=True)
+class FileNote:
+    """That a file was read: `scope` is the source (with its configuration) and the month."""
+
+    scope: str
+    file: SourceFile
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What reading the new files gave; nothing of it is in the archive yet."""
+
+    entries: tuple[Entry, ...] = ()
+    notes: tuple[FileNote, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    refused: tuple[FileNote, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sheets: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.entries or self.notes)
+
+
+@dataclass(frozen=True)
+class IntakeOptions:
+    """`months` to take in; `now` judges rows from the future; `skip_known_bad` as a scheduler does."""
+
+    months: tuple[str, ...]
+    now: datetime
+    skip_known_bad: bool = False
+
+
+def prepare_intake(archive: Archive, city: CityConfig, data_root: Path, options: IntakeOptions) -> Intake:
+    """Read every file that has not been read for these months, and merge it in memory.
+
+    A bad file becomes a `Failure`; the other files go on.  Only a wrong configuration raises.
+    """
+    parts = [_take_source(archive, city, source, data_root, options) for source in city.source]
+    parts += [_take_inventory(archive, city, inventory, data_root) for inventory in city.inventory]
+    return Intake(
+        entries=tuple(entry for part in parts for entry in part.entries),
+        notes=tuple(note for part in parts for note in part.notes),
+        failures=tuple(failure for part in parts for failure in part.failures),
+        refused=tuple(note for part in parts for note in part.refused),
+        warnings=tuple(warning for part in parts for warning in part.warnings),
+        sheets={key: sheet for part in parts for key, sheet in part.sheets.items()},
+    )
+
+
+def store_entries(archive: Archive, entries: Sequence[Entry]) -> list[tuple[Entry, Any]]:
+    """Put the entries' objects on the disk; they mean nothing until `record_entries`."""
+    return [
+        (
+            entry,
+            archive.store_document(entry.content, ".json")
+            if isinstance(entry.content, bytes)
+            else archive.store(entry.content),
+        )
+        for entry in entries
+    ]
+
+
+def record_entries(
+    tx: Transaction, stored: Sequence[tuple[Entry, Any]], *, config: str
+) -> dict[str, ObjectRecord]:
+    """Record stored entries in the transaction; the records by key."""
+    return {
+        entry.key: tx.record(
+            thing,
+            kind=entry.kind,
+            key=entry.key,
+            valid=entry.valid,
+            made_from=entry.made_from,
+            config_digest=config,
+            code_version=monitor.__version__,
+        )
+        for entry, thing in stored
+    }
+
+
+def note_files(tx: Transaction, intake: Intake, records: dict[str, ObjectRecord]) -> None:
+    """Note the files of `intake` as read, in the transaction that records what came of them."""
+    for note in intake.notes:
+        digests = [records[key].digest for key in note.keys]
+        tx.note_file(note.scope, note.file.path.name, note.file.sha256, note.file.size, "ingested", digests)
+
+
+def quarantine_failures(archive: Archive, intake: Intake) -> None:
+    """Keep the bytes of every bad file with its reason, in a transaction apart from all else."""
+    present = [failure for failure in intake.failures if failure.path.is_file()]
+    if not present:
+        return
+    with archive.transaction() as tx:
+        for failure in present:
+            tx.quarantine(failure.path, failure.error)
+        for note in intake.refused:
+            tx.note_file(note.scope, note.file.path.name, note.file.sha256, note.file.size, "quarantined")
+
+
+# --- keys and sheets ---------------------------------------------------------------------------------
+
+
+def data_key(city: str, source: str, group: str, month: str) -> str:
+    """The archive key of a month; `group` is a gas, or "footprints"."""
+    if group == FOOTPRINTS:
+        return f"footprints/{city}/{source}/{month}"
+    return f"observations/{city}/{source}/{group}/{month}"
+
+
+def sheet_key(city: str, source: str, month: str) -> str:
+    """The archive key of an intake sheet."""
+    return f"intake/{city}/{source}/{month}"
+
+
+def flux_key(city: str, inventory: str) -> str:
+    """The archive key of an inventory."""
+    return f"flux/{city}/{inventory}"
+
+
+def read_sheet(archive: Archive, key: str) -> dict[str, Any]:
+    """The intake sheet under `key`; an empty one if there is none."""
+    record = archive.current(key)
+    if record is None:
+        return {"files": {}, "days": {}}
+    sheet: dict[str, Any] = json.loads(archive.load_document(record.digest))
+    return sheet
+
+
+def as_document(content: Any) -> bytes:
+    """Canonical JSON: equal content gives equal bytes."""
+    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode()
+
+
+# --- sources -----------------------------------------------------------------------------------------
+
+
+def _scope(city: CityConfig, source: SourceSection | InventorySection) -> str:
+    """Names the source as configured: with another reader, scale or place, its files are read again."""
+    parts = [source]
+    station = getattr(source, "station", None)
+    models = parts if station is None else [*parts, city.station_named(station)]
+    return f"{city.city.id}/{source.id}@{config_digest(*models)[:12]}+{monitor.__version__}"
+
+
+def _take_source(
+    archive: Archive, city: CityConfig, source: SourceSection, data_root: Path, options: IntakeOptions
+) -> Intake:
+    reader = get_reader(source.reader)
+    if reader.kind == "flux":
+        raise ConfigError(
+            f"source '{source.id}' uses reader '{source.reader}', which reads inventories",
+            expected="a reader of observations or footprints",
+            remedy="declare the file as an [[inventory]]",
+        )
+    scope = _scope(city, source)
+    try:
+        files = list_files(data_root / source.path, source.pattern)
+    except MissingInputError as error:
+        return Intake(failures=(Failure(source.id, data_root / source.path, error),))
+    warnings = (
+        () if files else (f"source '{source.id}': no file matches '{source.pattern}' in '{source.path}'",)
+    )
+    batch = _Batch(_any_footprints(archive, city, source) if reader.kind == FOOTPRINTS else None)
+    noted = _noted(archive, scope)
+    for file in files:
+        known = noted.get(file.sha256, set())
+        todo = _months_to_read(known, options.months)
+        if todo and not (options.skip_known_bad and _BAD in known):
+            try:
+                batch.add(file, _read_groups(city, source, reader, file, options.now), todo, scope)
+            except InputError as error:
+                batch.failures.append(Failure(source.id, file.path, error))
+                batch.refused.append(FileNote(f"{scope}/{_BAD}", file))
+    return _merged(archive, city, source, replace(batch.as_intake(), warnings=warnings), batch.parts)
+
+
+def _noted(archive: Archive, scope: str) -> dict[str, set[str]]:
+    """What was noted about the files of a source: SHA-256 → months read, "span/first..last", "bad"."""
+    begins = func.substr(SourceFileRow.source_id, 1, len(scope) + 1) == f"{scope}/"
+    found: dict[str, set[str]] = {}
+    with archive.database.reading() as session:
+        for name, sha256 in session.execute(
+            select(SourceFileRow.source_id, SourceFileRow.sha256).where(begins)
+        ):
+            found.setdefault(sha256, set()).add(name[len(scope) + 1 :])
+    return found
+
+
+def _months_to_read(known: set[str], months: Sequence[str]) -> list[str]:
+    """Those of `months` for which a file must be read: not read yet, and not known to be outside its span."""
+    spans = [text.removeprefix("span/").split("..") for text in known if text.startswith("span/")]
+    return [m for m in months if m not in known and (not spans or any(a <= m <= b for a, b in spans))]
+
+
+def _month_span(datasets: Sequence[xr.Dataset]) -> tuple[str, str]:
+    """The first and the last month that a file has rows in; an empty file spans nothing."""
+    middle = np.concatenate([calendar.middles(dataset) for dataset in datasets])
+    if not middle.size:
+        return "9999-99", "0000-00"
+    months = middle.astype("datetime64[M]")
+    return str(months.min()), str(months.max())
+
+
+def _read_groups(
+    city: CityConfig, source: SourceSection, reader: Reader, file: SourceFile, now: datetime
+) -> dict[str, xr.Dataset]:
+    """The datasets in one file, by gas, or under "footprints"."""
+    station = city.station_named(source.station).as_domain() if source.station else None
+    context = ReadContext(station=station, inlet_m=source.inlet_m, scale=source.scale, species=source.species)
+    if reader.kind == FOOTPRINTS:
+        return {FOOTPRINTS: reader.read(file.path, context)}
+    gases = (source.species,) if source.species else city.city.species
+    read = {gas: reader.read(file.path, replace(context, species=gas)) for gas in gases}
+    return {gas: apply_quality(dataset, now=now) for gas, dataset in read.items()}
+
+
+def _any_footprints(archive: Archive, city: CityConfig, source: SourceSection) -> xr.Dataset | None:
+    """An archived month of this source, whose grid the new ones must have."""
+    known = archive.find(kind=FOOTPRINTS, prefix=f"footprints/{city.city.id}/{source.id}/")
+    return archive.load(known[0].digest) if known else None
+
+
+class _Batch:
+    """The months cut from the files of one source."""
+
+    def __init__(self, reference: xr.Dataset | None) -> None:
+        self.reference = reference
+        self.parts: dict[tuple[str, str], list[calendar.Part]] = {}
+        self.notes: list[FileNote] = []
+        self.refused: list[FileNote] = []
+        self.failures: list[Failure] = []
+
+    def add(self, file: SourceFile, groups: dict[str, xr.Dataset], months: Sequence[str], scope: str) -> None:
+        """Add one file; nothing of it is kept when it raises."""
+        cut = {}
+        for group, dataset in groups.items():
+            if group == FOOTPRINTS and self.reference is not None:
+                calendar.ensure_same_grid(dataset, self.reference, where=str(file.path))
+            self.reference = dataset if self.reference is None and group == FOOTPRINTS else self.reference
+            version = _version(file, dataset)
+            for month, rows in calendar.split_months(dataset, months).items():
+                cut[group, month] = calendar.Part(rows, version)
+        for at, part in cut.items():
+            self.parts.setdefault(at, []).append(part)
+        first, last = _month_span(list(groups.values()))
+        self.notes.append(FileNote(f"{scope}/span/{first}..{last}", file))
+        self.notes += [FileNote(f"{scope}/{month}", file) for month in months if first <= month <= last]
+
+    def as_intake(self) -> Intake:
+        return Intake(notes=tuple(self.notes), failures=tuple(self.failures), refused=tuple(self.refused))
+
+
+def _version(file: SourceFile, dataset: xr.Dataset) -> calendar.FileVersion:
+    modified = datetime.fromtimestamp(file.mtime_ns // 10**9, UTC).replace(tzinfo=None)
+    return calendar.FileVersion(
+        level=calendar.product_level(dataset.attrs),
+        created=calendar.created_at(dataset.attrs, modified),
+        sha256=file.sha256,
+        name=file.path.name,
+        size=file.size,
+    )
+
+
+def _merged(
+    archive: Archive,
+    city: CityConfig,
+    source: SourceSection,
+    intake: Intake,
+    parts: dict[tuple[str, str], list[calendar.Part]],
+) -> Intake:
+    """`intake` with the months merged and their sheets written."""
+    sheets: dict[str, dict[str, Any]] = {}
+    entries = []
+    for (group, month), pieces in sorted(parts.items()):
+        key, at = data_key(city.city.id, source.id, group, month), sheet_key(city.city.id, source.id, month)
+        sheet = sheets.setdefault(at, read_sheet(archive, at))
+        record = archive.current(key)
+        known = {sha: calendar.FileVersion(sha256=sha, **said) for sha, said in sheet["files"].items()}
+        merged = calendar.merge_parts(pieces, archive.load(record.digest) if record else None, known)
+        sheet["files"] |= {part.version.sha256: part.version.as_json() for part in pieces}
+        sheet["days"][group] = calendar.day_digests(merged)
+        origins = tuple(json.loads(merged.attrs["origins"]))
+        kind = group if group == FOOTPRINTS else "observations"
+        entries.append(Entry(key, kind, merged, calendar.month_interval(month), origins))
+    entries += list(_sheet_entries(sheets))
+    return replace(intake, entries=tuple(entries), sheets=sheets)
+
+
+def _sheet_entries(sheets: dict[str, dict[str, Any]]) -> Iterator[Entry]:
+    for key, sheet in sheets.items():
+        valid = calendar.month_interval(key.rsplit("/", 1)[1])
+        yield Entry(key, "intake", as_document(sheet), valid, tuple(sheet["files"]))
+
+
+# --- inventories -------------------------------------------------------------------------------------
+
+
+def _take_inventory(
+    archive: Archive, city: CityConfig, inventory: InventorySection, data_root: Path
+) -> Intake:
+    path = data_root / inventory.path
+    key = flux_key(city.city.id, inventory.id)
+    if not path.is_file():
+        error = MissingInputError(
+            f"inventory '{inventory.id}' is not there",
+            expected=f"the file '{inventory.path}' below the data folder",
+            found="no such file",
+            where=str(path),
+            remedy="put the file there, or correct `path` of the [[inventory]] in the city file",
+        )
+        return Intake(failures=(Failure(inventory.id, path, error),))
+    (file,) = list_files(path.parent, path.name)
+    scope = _scope(city, inventory)
+    if archive.seen_file(scope, file.sha256, "ingested") and archive.current(key):
+        return Intake()
+    context = ReadContext(
+        species=inventory.species or _only_gas(city), year=inventory.year, sector=inventory.sector
+    )
+    try:
+        dataset = ensure_flux(get_reader(inventory.reader).read(path, context))
+    except InputError as error:
+        return Intake(failures=(Failure(inventory.id, path, error),), refused=(FileNote(scope, file),))
+    entry = Entry(key, "flux", dataset, None, (file.sha256,))
+    return Intake(entries=(entry,), notes=(FileNote(scope, file, (key,)),))
+
+
+def _only_gas(city: CityConfig) -> str | None:
+    return city.city.species[0] if len(city.city.species) == 1 else None

@@ -1,0 +1,122 @@
+"""What a worker does: take in new files and say what is due, or run one interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from monitor.archive import Archive, utcnow
+from monitor.config import CityConfig, ClaimsConfig, config_digest
+from monitor.domain import Interval, parse_utc
+from monitor.errors import MissingInputError
+from monitor.service import intake as files
+from monitor.service import months as calendar
+from monitor.service.inputs import ensure_sufficient, find_inputs, window_of
+from monitor.service.ledger import Ledger, StepKey, process_owner
+from monitor.service.pipeline import commit_intake, is_done, run_interval
+from monitor.service.release import release_key
+from monitor.service.run import RunOptions, load_configuration, open_archive
+
+
+def do(job: Mapping[str, Any]) -> Any:
+    """Do a job; its answer is JSON-ready."""
+    return {"plan": _plan, "run": _run}[job["job"]](job)
+
+
+def scheduled_intervals(first: datetime, days: float, until: datetime) -> list[Interval]:
+    """The consecutive intervals of `days` from `first` that have ended by `until`."""
+    step = timedelta(days=days)
+    count = max(0, int((until - first) / step))
+    return [Interval(first + i * step, first + (i + 1) * step) for i in range(count)]
+
+
+def _plan(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Take in every new file of the scheduled time, then list due and waiting intervals.
+
+    An interval is due when it has not been published from the inputs it has now; it waits while inputs
+    that it cannot do without are missing.
+    """
+    now, first = parse_utc(job["now"]), parse_utc(job["first_interval"])
+    until = now - timedelta(hours=job["latency_hours"])
+    intervals = scheduled_intervals(first, job["interval_days"], until)
+    city, claims = load_configuration(Path(job["config"]))
+    with open_archive(Path(job["workdir"]), lambda: now) as archive:
+        failures = _take_in(archive, city, Path(job["data"]), _horizon(job, first, now), now)
+        due, waiting = _sorted_out(archive, city, claims, intervals, job["window_days"])
+    return {
+        "due": [interval.as_json() for interval in due],
+        "waiting": [{"interval": i.as_json(), "reason": reason} for i, reason in waiting],
+        "failures": [failure.as_dict() for failure in failures],
+    }
+
+
+def _horizon(job: Mapping[str, Any], first: datetime, now: datetime) -> list[str]:
+    """The months that any scheduled interval up to now may use."""
+    start = Interval(first, first + timedelta(days=job["interval_days"]))
+    begin = window_of(start, job["window_days"]).start
+    return calendar.months_touched(Interval(begin, max(now, start.end)))
+
+
+def _take_in(
+    archive: Archive, city: CityConfig, data_root: Path, months: list[str], now: datetime
+) -> tuple[files.Failure, ...]:
+    options = files.IntakeOptions(tuple(months), now, skip_known_bad=True)
+    intake = files.prepare_intake(archive, city, data_root, options)
+    files.quarantine_failures(archive, intake)
+    commit_intake(archive, intake, config=config_digest(city))
+    return intake.failures
+
+
+def _sorted_out(
+    archive: Archive,
+    city: CityConfig,
+    claims: ClaimsConfig | None,
+    intervals: list[Interval],
+    window_days: float | None,
+) -> tuple[list[Interval], list[tuple[Interval, str]]]:
+    """The due intervals, and those that wait with the reason."""
+    ledger = Ledger(archive, process_owner())
+    sheets = {
+        record.key: json.loads(archive.load_document(record.digest))
+        for record in archive.find(kind="intake", prefix=f"intake/{city.city.id}/")
+    }
+    due, waiting = [], []
+    for interval in intervals:
+        window = window_of(interval, window_days)
+        inputs = find_inputs(archive, city, claims, interval, window, sheets=sheets)
+        try:
+            ensure_sufficient(city, inputs)
+        except MissingInputError as error:
+            waiting.append((interval, str(error)))
+            continue
+        key = StepKey(city.city.id, "publish", interval, inputs.digest)
+        if not is_done(archive, ledger, key, release_key(city.city.id, interval)):
+            due.append(interval)
+    return due, waiting
+
+
+def _run(job: Mapping[str, Any]) -> dict[str, Any]:
+    start, end = job["interval"]
+    analyse = None
+    if job.get("analyse"):
+        module, _, name = job["analyse"].partition(":")
+        analyse = getattr(import_module(module), name)
+    options = RunOptions(
+        window_days=job["window_days"],
+        keep_going=True,
+        lease=timedelta(seconds=job["lease_s"]),
+        clock=lambda: utcnow() + timedelta(seconds=job["clock_offset_s"]),
+        analyse=analyse,
+    )
+    outcome = run_interval(
+        Path(job["config"]), Interval.parse(start, end), Path(job["data"]), Path(job["workdir"]), options
+    )
+    return {
+        "report": str(outcome.report),
+        "steps": dict(outcome.steps),
+        "verdicts": {name: verdict["verdict"] for name, verdict in outcome.verdicts.items()},
+    }
