@@ -281,9 +281,10 @@ class Archive:
         return self._records(RecordRow.key == key)
 
     def _records(self, *conditions: object, as_of: datetime | None = None) -> list[ObjectRecord]:
-        query = select(RecordRow).where(*conditions).order_by(RecordRow.key, RecordRow.id)  # type: ignore[arg-type]
+        query = select(RecordRow).where(*conditions).order_by(RecordRow.id)  # type: ignore[arg-type]
         with self.database.reading() as session:
-            return [object_record(row, as_of) for row in session.scalars(query)]
+            records = [object_record(row, as_of) for row in session.scalars(query)]
+        return sorted(records, key=lambda record: record.key)  # each server has its own order of text
 
     def seen_file(self, source_id: str, sha256: str, outcome: str | None = None) -> bool:
         """Whether `source_id`'s file with this content was ingested or quarantined (or only `outcome`)."""

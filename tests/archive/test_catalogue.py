@@ -6,10 +6,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 import xarray as xr
+from hypothesis import HealthCheck, given, settings
 
-from monitor.archive import Archive, ObjectRecord
+from monitor.archive import Archive, ObjectRecord, content_digest
 from monitor.domain import Interval
 from monitor.errors import InputError, SourceFormatError, StorageError
 
@@ -257,3 +259,18 @@ def test_the_archive_can_be_opened_again(archive: Archive, series: Series) -> No
         assert again.find() == [record]
         assert again.find()[0].as_dict()["valid"] == ["2016-07-01T00:00:00Z", "2016-08-01T00:00:00Z"]
         assert again.verify().ok
+
+
+@given(st.permutations([*range(6), 0, 3]))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_order_of_ingest_and_repeats_do_not_matter(
+    tmp_path_factory: pytest.TempPathFactory, series: Series, order: list[int]
+) -> None:
+    with Archive.open(tmp_path_factory.mktemp("archive")) as archive:
+        for month in order:
+            put(archive, series(float(month)), f"observations/{month}", valid=JULY)
+        found = [(r.key, r.digest, r.status) for r in archive.find()]
+        assert found == [
+            (f"observations/{month}", content_digest(series(float(month))), "current") for month in range(6)
+        ]
+        assert all(len(archive.history(key)) == 1 for key, _, _ in found)

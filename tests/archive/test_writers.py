@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from monitor.archive import Archive
+from monitor.archive import Archive, netcdf
 from monitor.archive.database import sqlite_journal_mode
 from monitor.errors import LockedError
 
@@ -64,6 +64,28 @@ def test_writers_of_the_same_content_agree_on_one_file(archive: Archive, series:
     assert [child.exitcode for child in children] == [0] * 4
     assert archive.verify().ok
     assert [len(archive.history(f"o/{value}")) for value in range(10)] == [1] * 10
+
+
+def test_the_first_good_file_stays_though_the_bytes_of_equal_content_differ(
+    archive: Archive, series: Series, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer stores and records the same content while we are still making our bytes."""
+    make = netcdf.to_bytes
+
+    def overtaken(dataset: xr.Dataset) -> bytes:
+        monkeypatch.setattr(netcdf, "to_bytes", lambda dataset: make(dataset) + bytes(512))
+        with Archive.open(archive.root) as other:
+            theirs = other.store(dataset)
+            with other.transaction() as tx:
+                tx.record(theirs, kind="observations", key="o")
+        return make(dataset)
+
+    monkeypatch.setattr(netcdf, "to_bytes", overtaken)
+    ours = archive.store(series())
+    with archive.transaction() as tx:
+        tx.record(ours, kind="observations", key="o")
+    assert ours.size == len(make(series())) + 512
+    assert archive.verify().ok
 
 
 def _open(root: Path) -> None:
