@@ -96,9 +96,16 @@ class InventorySection(Model):
     species: SpeciesId | None = None
     year: int | None = Field(None, ge=1970, le=2100)
     sector: str | None = None
+    map: Identifier | None = Field(
+        None, description="files of one map (its sectors, its years) share this name; the id if absent"
+    )
     role: Literal["prior", "compare"] = Field(
         "prior", description="prior: a candidate prior field; compare: only compared with"
     )
+
+    @property
+    def map_id(self) -> str:
+        return self.map or self.id
 
 
 class RegionSection(Model):
@@ -167,6 +174,9 @@ class FluxBlockSection(Model):
     hour_factors: tuple[NonNegative, ...] = Field(
         (), description="24 factors of the local hour, mean 1; absent: constant or as in the file"
     )
+    floor: NonNegative = Field(
+        0.3, description="least 1σ of a cell, relative to relative_sd times the mean reference flux"
+    )
 
 
 class BackgroundSection(Model):
@@ -177,6 +187,9 @@ class BackgroundSection(Model):
     correlation_hours: Positive = Field(48.0, description="e-folding time [h]")
     offset_sd_ppm: Positive = Field(description="1σ of the constant [µmol mol-1]")
     station_offset_sd_ppm: NonNegative = Field(0.0, description="1σ of a constant per station and epoch")
+    by_side: bool = Field(
+        False, description="a factor and a constant per inflow side (N, E, S, W by the wind), estimated"
+    )
     baseline_quantile: Fraction = Field(0.2, description="quantile of the remote station taken as its baseline")
     baseline_days: Positive = Field(10.0, description="width of the baseline's window [d]")
 
@@ -189,6 +202,12 @@ class MismatchSection(Model):
     correlated_ppm: Positive = Field(description="correlated in time within a station")
     correlation_hours: Positive = 6.0
     transport_fraction: Positive = Field(0.3, description="of the reference enhancement, correlated in time")
+    common_fraction: NonNegative = Field(
+        0.0, description="transport error that all stations share at a time, of the reference enhancement"
+    )
+    variability_factor: Positive | None = Field(
+        None, description="error proportional to the spread within the hour, correlated in time"
+    )
     by_hour: bool = Field(False, description="a factor per three-hour class of the day, estimated")
 
 

@@ -37,3 +37,29 @@ def markov_contract(hours, group, profile, tau, weight):  # type: ignore[no-unty
                 rows[j] += value
                 slope += 2.0 * value * lag
     return rows, slope
+
+
+@njit(cache=True)
+def window_maxima(gram, score, starts, ends, best):  # type: ignore[no-untyped-def]
+    """z and strength of one cell in all windows, and the largest z of every simulated world.
+
+    gram : (days + 1, days + 1) running sums of hᵢ Pᵢⱼ hⱼ;  score : (days + 1, 1 + draws) running sums of
+    hᵢ (P r)ᵢ, the first column the data, the others worlds without a source;  best : (1 + draws,) the
+    largest z so far, updated in place.  Returns z and strength of the data, each (windows,).
+    """
+    windows, worlds = starts.size, score.shape[1]
+    z = np.full(windows, -np.inf)
+    strength = np.zeros(windows)
+    for w in range(windows):
+        a, b = starts[w], ends[w]
+        norm = gram[b, b] - gram[a, b] - gram[b, a] + gram[a, a]
+        if norm <= 0.0:
+            continue
+        root = np.sqrt(norm)
+        z[w] = (score[b, 0] - score[a, 0]) / root
+        strength[w] = z[w] / root
+        for k in range(worlds):
+            value = (score[b, k] - score[a, k]) / root
+            if value > best[k]:
+                best[k] = value
+    return z, strength

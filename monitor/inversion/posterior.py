@@ -66,6 +66,21 @@ class Posterior:
     def values(self) -> np.ndarray:
         return self.hyperparameters.values
 
+    def at(self, values: np.ndarray) -> Posterior:
+        """The same problem at other hyperparameters, taken as certain; diagnostics are kept."""
+        covariance = self.problem.model.covariance(values)
+        lower = cholesky_or_error(covariance, "the covariance of the observations")
+        return replace(
+            self,
+            hyperparameters=replace(self.hyperparameters, values=values),
+            solution=solve_factored(lower, self.problem.residual),
+            neighbours=(),
+        )
+
+    def on(self, problem: InverseProblem) -> Posterior:
+        """Another problem (a subset of the observations) at the same hyperparameters."""
+        return replace(self, problem=problem).at(self.values)
+
     def totals(self, totals: Sequence[Total], effects: Sequence[FixedEffect] = ()) -> TotalEstimate:
         """Totals with their covariance, within and between hyperparameters, inflated.
 

@@ -1,0 +1,178 @@
+"""Sources that are in no inventory: the scan, its false alarms, and the strength of what is found.
+
+For a candidate cell c and window of days w the response is h = H·1_(c,w); with P the precision after
+fixed effects::
+
+    f̂ = hᵀP r / hᵀP h,   var f̂ = 1 / hᵀP h,   z = hᵀP r / (hᵀP h)^½
+
+For one cell all windows come from its Gram matrix over days, by running sums.  The null distribution
+of the largest z over all cells and windows is simulated from Ψ, so the false-alarm probability is
+that of the whole search (Kulldorff 1997 for the idea).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.compare.statistics import Z
+from monitor.inversion.kernels import window_maxima
+from monitor.inversion.posterior import Posterior
+from monitor.inversion.solution import Solution, solve_factored
+
+#: Hits whose weight exp((z² − z²max)/2) is below this do not matter for place, dates and strength.
+_LEAST_WEIGHT = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Where and when to look.
+
+    Attributes
+    ----------
+    effect : (n, c)
+        Enhancement per unit source in each candidate cell, at each observation.
+    day : (n,) int
+        Day index of each observation, 0 … days − 1.
+    days : int
+    windows : (w, 2) int
+        First day and day after the last.
+    """
+
+    effect: np.ndarray
+    day: np.ndarray
+    days: int
+    windows: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Hit:
+    """What a scan found: the best cell and window, and the mixture around it.
+
+    `cells`, `windows`, `weights`, `strengths`, `sigmas` are the mixture over places and windows,
+    weights ∝ exp(z²/2); `p_value` is family-wise.
+    """
+
+    cell: int
+    window: tuple[int, int]
+    z: float
+    p_value: float
+    cells: np.ndarray
+    windows: np.ndarray
+    weights: np.ndarray
+    strengths: np.ndarray
+    sigmas: np.ndarray
+
+    def interval(self, scale_sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
+        """Strength: mean, σ and 95 % interval over place, dates and the transport's scale."""
+        n = 40_000
+        pick = rng.choice(self.weights.size, size=n, p=self.weights / self.weights.sum())
+        draws = self.strengths[pick] + self.sigmas[pick] * rng.standard_normal(n)
+        # the truth is the estimate over a factor 1 + ε: log-normal keeps it positive
+        draws *= np.exp(scale_sd * rng.standard_normal(n))
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return float(np.median(draws)), float(draws.std()), float(low), float(high)
+
+
+def day_windows(days: int, min_days: int, max_days: int) -> np.ndarray:
+    """All runs of `min_days` … `max_days` consecutive days (w, 2)."""
+    pairs = [(a, a + k) for k in range(min_days, max_days + 1) for a in range(days - k + 1)]
+    return np.array(pairs, dtype="i8").reshape(-1, 2)
+
+
+def scan(
+    posterior: Posterior,
+    candidates: Candidates,
+    *,
+    draws: int,
+    seed: int,
+    known: np.ndarray | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Hit:
+    """The most significant source, with its family-wise false-alarm probability.
+
+    Parameters
+    ----------
+    known : (n, q), optional
+        Responses of sources already found; they get a flat prior.
+    draws : int
+        Simulations of the null distribution of the largest z.
+    """
+    solution = solve_factored(posterior.solution.lower, posterior.problem.residual, known)
+    noise = _null_residuals(solution, draws, seed)
+    weighted = np.column_stack([solution.alpha, _project(solution, noise)])
+    precision = solution.precision
+    starts, ends = candidates.windows[:, 0], candidates.windows[:, 1]
+    best = np.full(weighted.shape[1], -np.inf)
+    z_all = np.full((candidates.effect.shape[1], starts.size), -np.inf)
+    strength = np.zeros_like(z_all)
+    n_cells = candidates.effect.shape[1]
+    order = np.argsort(candidates.day, kind="stable")
+    edges = np.searchsorted(candidates.day[order], np.arange(candidates.days))
+    for c in range(n_cells):
+        column = candidates.effect[order, c]
+        gram = _gram(column[:, None] * precision[np.ix_(order, order)] * column[None, :], edges, candidates)
+        score = _by_day(column[:, None] * weighted[order], edges, candidates)
+        z, f = window_maxima(gram, score, starts, ends, best)
+        z_all[c], strength[c] = z, f
+        if progress:
+            progress(c + 1, n_cells)
+    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max()))) / (draws + 1.0)
+    # the posterior's variances were inflated to what left-out days show: so is the noise of a source
+    return _collect(z_all, strength, candidates, p_value, np.sqrt(posterior.inflation))
+
+
+def _null_residuals(solution: Solution, draws: int, seed: int) -> np.ndarray:
+    """Residuals (n, draws) of a world without the source, from Ψ."""
+    rng = np.random.default_rng(seed)
+    return np.asarray(solution.lower @ rng.standard_normal((solution.lower.shape[0], draws)))
+
+
+def _project(solution: Solution, columns: np.ndarray) -> np.ndarray:
+    return np.asarray(solution.precision @ columns)
+
+
+def _by_day(rows: np.ndarray, edges: np.ndarray, candidates: Candidates) -> np.ndarray:
+    """Running sums over days (days + 1, k) of rows sorted by day."""
+    padded = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
+    stops = np.append(edges, rows.shape[0])
+    return np.asarray(padded[stops])
+
+
+def _gram(weighted: np.ndarray, edges: np.ndarray, candidates: Candidates) -> np.ndarray:
+    """Two-dimensional running sums over days (days + 1, days + 1) of hᵢ Pᵢⱼ hⱼ."""
+    stops = np.append(edges, weighted.shape[0])
+    padded = np.zeros((weighted.shape[0] + 1, weighted.shape[1] + 1))
+    padded[1:, 1:] = weighted.cumsum(axis=0).cumsum(axis=1)
+    return np.asarray(padded[np.ix_(stops, stops)])
+
+
+def _collect(
+    z: np.ndarray, strength: np.ndarray, candidates: Candidates, p_value: float, widen: float
+) -> Hit:
+    top = float(z.max())
+    log_weight = 0.5 * (np.maximum(z, 0.0) ** 2 - top**2) / widen**2
+    cells, windows = np.nonzero((np.exp(log_weight) > _LEAST_WEIGHT) & (z > 0))
+    best_cell, best_window = np.unravel_index(int(np.argmax(z)), z.shape)
+    first, last = candidates.windows[best_window]
+    found = strength[cells, windows]
+    return Hit(
+        cell=int(best_cell),
+        window=(int(first), int(last)),
+        z=top / widen,
+        p_value=p_value,
+        cells=cells,
+        windows=candidates.windows[windows],
+        weights=np.exp(log_weight[cells, windows]),
+        strengths=found,
+        sigmas=widen * found / z[cells, windows],
+    )
+
+
+def upper_limit(hit: Hit, scale_sd: float) -> float:
+    """95 % upper limit of a source at the place and windows looked at."""
+    value = float(np.average(hit.strengths, weights=hit.weights))
+    sigma = float(np.sqrt(np.average(hit.sigmas**2, weights=hit.weights)))
+    return value + Z * float(np.hypot(sigma, scale_sd * value))
