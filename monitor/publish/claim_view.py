@@ -25,6 +25,7 @@ from monitor.publish.wording import (
     is_at_least,
     items_of,
     mapping_of,
+    plain_amount,
     signed_margin,
     text_of,
     tidy,
@@ -84,9 +85,9 @@ def _claim_view(
         "adjustments": [text_of(item) for item in items_of(verdict.get("adjustments"))],
         "ensemble": _ensemble_rows(verdict),
         "responses": [
-            (text_of(name), show_plain(number))
+            (text_of(name), show_plain(response))
             for name, value in mapping_of(verdict.get("responses")).items()
-            if (number := as_number(value)) is not None
+            if (response := as_number(value)) is not None
         ],
         "reasons": [
             (text_of(code), REASONS.get(text_of(code), "")) for code in items_of(verdict.get("reasons"))
@@ -173,15 +174,34 @@ def _ensemble_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
 def minute_lines(report: ReportInput, content: Mapping[str, Any]) -> list[str]:
     """The page in a few sentences: verdicts counted, sources, what it stands on, how far to trust it."""
     lines = [_verdict_count(content["verdicts"])] if content["verdicts"] else []
+    lines += [_headline(report, rows) for rows in _rows_by_gas(content["totals"])]
     lines.append(_sources_line(content["sources"]))
     lines.append(_stands_on(report, content))
     trust = _trust(content)
     if trust:
         lines.append(trust)
-    count = len(content["warnings"])
-    if count:
-        lines.append(f"There {'is one warning' if count == 1 else f'are {count} warnings'} below.")
+    warned = len(content["warnings"])
+    if warned:
+        lines.append(f"There {'is one warning' if warned == 1 else f'are {_few(warned)} warnings'} below.")
     return [line for line in lines if line]
+
+
+def _rows_by_gas(totals: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    gases = dict.fromkeys(row["species"] for row in totals)
+    return [[row for row in totals if row["species"] == gas and row["estimate"] is not None] for gas in gases]
+
+
+def _headline(report: ReportInput, rows: list[Mapping[str, Any]]) -> str:
+    """The largest total of the last epoch, in words."""
+    if not rows:
+        return ""
+    last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
+    row = max(last, key=lambda row: abs(row["estimate"]))
+    names = {region.id: region.name or region.id for region in report.regions}
+    which = ", ".join(text for text in (row["block"], row["epoch"]) if text)
+    amount = plain_amount(row["estimate"], tuple(row["interval"]), row["unit"], row["level"])
+    place = names.get(row["region"], row["region"])
+    return f"Emissions of {gas_name(row['species'])} from {place}{f' ({which})' if which else ''}: {amount}."
 
 
 def _verdict_count(verdicts: Mapping[str, Any]) -> str:

@@ -78,8 +78,15 @@ def ensure_posterior(name: str, posterior: xr.Dataset) -> xr.Dataset:
 def content_of(report: ReportInput) -> dict[str, Any]:
     """Everything a report says as one JSON-ready object.
 
-    Series and maps are left to `series_rows` and `map_columns`, because only files need them.
+    Series and maps are left to `series_columns` and `map_columns`, because only files need them.
+
+    Raises
+    ------
+    ContractError
+        When a posterior lacks what a report needs.
     """
+    for name, posterior in report.posteriors.items():
+        ensure_posterior(name, posterior)
     return {
         "schema_version": SCHEMA_VERSION,
         "city": {"id": report.city_id, "name": report.city_name},

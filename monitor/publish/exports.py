@@ -15,7 +15,6 @@ import xarray as xr
 
 from monitor.publish.content import (
     content_of,
-    ensure_posterior,
     map_columns,
     regions_geojson,
     series_columns,
@@ -53,8 +52,6 @@ def write_exports(
     ContractError
         When a posterior lacks what a report needs.
     """
-    for name, posterior in report.posteriors.items():
-        ensure_posterior(name, posterior)
     content = content_of(report) if content is None else content
     folder.mkdir(parents=True, exist_ok=True)
     paths = ExportPaths(
@@ -196,13 +193,14 @@ def _write_netcdf(dataset: xr.Dataset, path: Path, title: str = "") -> None:
 
 def _attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
-    for key, value in attributes.items():
+    for name, value in attributes.items():
+        key = re.sub(r"[^\w.@+-]+|^[^A-Za-z_]", "_", str(name))
         if value is None:
             continue
         if isinstance(value, bool | np.bool_):
-            kept[str(key)] = int(value)
+            kept[key] = int(value)
         elif isinstance(value, str | int | float | np.number | np.ndarray):
-            kept[str(key)] = value
+            kept[key] = value
         else:
-            kept[str(key)] = json.dumps(value, default=str, ensure_ascii=False)
+            kept[key] = json.dumps(value, default=str, ensure_ascii=False)
     return kept

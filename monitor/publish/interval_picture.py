@@ -148,7 +148,7 @@ def _anchor(x: float) -> str:
 #: What the parts of the picture mean, printed once on the page.
 KEY = (
     "In the pictures, the dot is the estimate from the air and the bar its interval. The shaded part is what"
-    " the claim says; a bar that does not touch it contradicts the claim. A claim of a total is supported when"
-    " the whole bar lies in the shaded part; a claim of “at least” when the bar reaches it and lies wholly"
-    " beyond the dotted line. The thin upright line is zero."
+    " the claim says; a bar that does not touch it contradicts the claim. A claim of a total is supported"
+    " when the whole bar lies in the shaded part; a claim of “at least” when the bar reaches it and lies"
+    " wholly beyond the dotted line. The thin upright line is zero."
 )

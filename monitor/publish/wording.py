@@ -247,7 +247,8 @@ def diagnostics_in_words(figures: Mapping[str, object]) -> list[str]:
         good = "as it should" if 0.92 <= coverage <= 0.98 else "which is not what an honest 95 % should give"
         sentences.append(
             "Each day was hidden in turn and predicted from the others:"
-            f" {show_plain(100 * coverage)} % of the hidden values fell inside their 95 % interval, {good} (92 % to 98 % is what we ask for)."
+            f" {show_plain(100 * coverage)} % of the hidden values fell inside their 95 % interval, {good}"
+            " (92 % to 98 % is what we ask for)."
         )
     if variance is not None:
         good = (
@@ -273,8 +274,8 @@ def _fit_in_words(figures: Mapping[str, object]) -> list[str]:
     share = as_number(figures.get("background_share"))
     if share is not None:
         sentences.append(
-            f"Of the variation expected in the measurements, {show_plain(100 * share, 2)} % comes from air that"
-            " flows in from outside; it is estimated together with the emissions."
+            f"Of the variation expected in the measurements, {show_plain(100 * share, 2)} % comes from air"
+            " that flows in from outside; it is estimated together with the emissions."
         )
     chi2 = as_number(figures.get("chi2"))
     if chi2 is not None:
