@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from monitor.publish.content import station_of
 from monitor.publish.interval_picture import interval_picture
 from monitor.publish.numbers import (
     Z95,
@@ -142,6 +143,7 @@ def _result_rows(verdict: Mapping[str, Any]) -> Rows:
         ("bayes_factor", "Bayes factor against no change"),
         ("share_from_data", "Share from the air (0 to 1)"),
         ("response", "Response (1 = all of a true change is seen)"),
+        ("false_alarm", "Chance of a false alarm"),
     ):
         number = as_number(verdict.get(key))
         if number is not None:
@@ -174,7 +176,16 @@ def _ensemble_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
 def minute_lines(report: ReportInput, content: Mapping[str, Any]) -> list[str]:
     """The page in a few sentences: verdicts counted, sources, what it stands on, how far to trust it."""
     lines = [_verdict_count(content["verdicts"])] if content["verdicts"] else []
-    lines += [_headline(report, rows) for rows in _rows_by_gas(content["totals"])]
+    levels = {
+        row.get("species")
+        for row in content["verdicts"].values()
+        if row.get("kind") == "level" and as_number(row.get("estimate")) is not None
+    }
+    lines += [
+        _headline(report, rows)
+        for rows in _rows_by_gas(content["totals"])
+        if rows and rows[0]["species"] not in levels  # a tested level says more than a posterior
+    ]
     lines.append(_sources_line(content["sources"]))
     lines.append(_stands_on(report, content))
     trust = _trust(content)
@@ -193,34 +204,45 @@ def _rows_by_gas(totals: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]
 
 def _headline(report: ReportInput, rows: list[Mapping[str, Any]]) -> str:
     """The largest total of the last epoch, in words."""
-    if not rows:
-        return ""
     last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
     row = max(last, key=lambda row: abs(row["estimate"]))
     names = {region.id: region.name or region.id for region in report.regions}
     which = ", ".join(text for text in (row["block"], row["epoch"]) if text)
     amount = plain_amount(row["estimate"], tuple(row["interval"]), row["unit"], row["level"])
     place = names.get(row["region"], row["region"])
-    return f"Emissions of {gas_name(row['species'])} from {place}{f' ({which})' if which else ''}: {amount}."
+    gas = gas_name(row["species"])
+    return (
+        f"Starting from the first guess, the air leads to emissions of {gas} from {place}"
+        f"{f' ({which})' if which else ''} of {amount}."
+    )
+
+
+_ALL = {
+    "supported": "the air supports {}",
+    "contradicted": "the air contradicts {}",
+    "undecided": "the air cannot decide {}",
+    "not comparable": "{} cannot be compared with the air",
+}
+_SOME = {
+    "supported": "supports {}",
+    "contradicted": "contradicts {}",
+    "undecided": "cannot decide {}",
+}
 
 
 def _verdict_count(verdicts: Mapping[str, Any]) -> str:
     counts = Counter(text_of(verdict.get("verdict")) for verdict in verdicts.values())
-    phrases = {
-        "supported": "the air supports {}",
-        "contradicted": "contradicts {}",
-        "undecided": "cannot decide {}",
-        "not comparable": "and {} cannot be compared with it",
-    }
-    said = [phrases[word].format(_few(counts[word])) for word in phrases if counts[word]]
     total = len(verdicts)
-    joined = ", ".join(said)
-    if not said[0].startswith(("the", "and")):
-        joined = f"the air {joined}"
-    joined = joined.removeprefix("and ")
-    if total == 1:
-        return f"One claim was tested: {joined.replace(' one', ' it', 1)}."
-    return f"{_few(total).capitalize()} claims were tested: {joined}."
+    tested = "One claim was tested" if total == 1 else f"{_few(total).capitalize()} claims were tested"
+    if len(counts) == 1:
+        word = next(iter(counts))
+        which = "it" if total == 1 else "none" if word == "undecided" else "all of them"
+        said = "the air can decide none of them" if which == "none" else _ALL.get(word, "{}").format(which)
+        return f"{tested}: {said}."
+    said = ", ".join(_SOME[word].format(_few(counts[word])) for word in _SOME if counts[word])
+    apart = counts["not comparable"]
+    tail = f"; {_few(apart)} cannot be compared with it" if apart else ""
+    return f"{tested}: the air {said}{tail}."
 
 
 def _few(count: int) -> str:
@@ -245,7 +267,9 @@ def _stands_on(report: ReportInput, content: Mapping[str, Any]) -> str:
     used = (
         sum(ds.sizes.get("observation", 0) for ds in report.posteriors.values()) if stated is None else stated
     )
-    stations = {str(name) for ds in report.posteriors.values() for name in set(ds["station"].values.tolist())}
+    places = station_of(report.stations)
+    inlets = {str(name) for ds in report.posteriors.values() for name in set(ds["station"].values.tolist())}
+    stations = {places[name].id if name in places else name for name in inlets}
     gases = " and ".join(gas_name(name) for name in report.posteriors)
     at = f"{_few(len(stations))} station{'s' if len(stations) != 1 else ''}"
     return f"It stands on {show_plain(used, 9)} measurements of {gases} at {at}." if gases else ""

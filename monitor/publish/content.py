@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from monitor.domain import SPECIES, Interval, Region, Species, Station, iso_z
+from monitor.domain import SPECIES, Inlet, Interval, Region, Species, Station, iso_z
 from monitor.errors import ContractError
 from monitor.publish.numbers import LEVEL, Z95
 from monitor.units import level_unit
@@ -59,6 +59,12 @@ def clean(value: object) -> Any:
 def species_of(name: str) -> Species:
     """The gas of that id, shown in ppm under its own name where we do not know it."""
     return SPECIES.get(name.lower(), Species(name, name, "ppm", 1.0))
+
+
+def station_of(stations: Sequence[Station]) -> dict[str, Station]:
+    """Stations by what a series may call them: their own id, or that of one of their inlets."""
+    by_inlet = {Inlet(station, height).id: station for station in stations for height in station.inlets_m}
+    return by_inlet | {station.id: station for station in stations}
 
 
 def ensure_posterior(name: str, posterior: xr.Dataset) -> xr.Dataset:
@@ -150,7 +156,7 @@ def total_rows(species: str, posterior: xr.Dataset) -> list[dict[str, Any]]:
 
 
 def hyperparameter_rows(species: str, posterior: xr.Dataset) -> list[dict[str, Any]]:
-    """One row a fitted scale: name, value and 1σ."""
+    """One row a fitted scale: name, value, 1σ (0 when it was held fixed) and unit."""
     if "hyperparameter_value" not in posterior:
         return []
     values = posterior["hyperparameter_value"].values
@@ -159,15 +165,24 @@ def hyperparameter_rows(species: str, posterior: xr.Dataset) -> list[dict[str, A
     )
     has_sd = "hyperparameter_sd" in posterior
     sds = posterior["hyperparameter_sd"].values if has_sd else np.full(values.size, np.nan)
+    has_unit = "hyperparameter_unit" in posterior
+    units = posterior["hyperparameter_unit"].values if has_unit else [None] * values.size
     return [
-        {"species": species, "name": str(name), "value": clean(value), "sigma": clean(sd)}
-        for name, value, sd in zip(names, values, sds, strict=True)
+        {
+            "species": species,
+            "name": str(name),
+            "value": clean(value),
+            "sigma": clean(sd),
+            "unit": clean(unit),
+        }
+        for name, value, sd, unit in zip(names, values, sds, units, strict=True)
     ]
 
 
 #: Series columns and whether they are mole fractions (shown in the gas's display unit).
 _COLUMNS = {
     "time": False,
+    "time_end": False,
     "station": False,
     "inlet_height_m": False,
     "observed": True,
@@ -187,7 +202,7 @@ def series_columns(species: str, posterior: xr.Dataset) -> dict[str, list[Any]]:
         if name not in posterior.variables:
             continue
         values = posterior[name].values
-        if name == "time":
+        if name in {"time", "time_end"}:
             columns[name] = [clean(moment) for moment in values.astype("datetime64[s]")]
         elif is_mole_fraction:
             columns[f"{name}_{gas.display_unit}"] = round_columns(values * gas.display_factor)

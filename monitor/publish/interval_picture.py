@@ -105,7 +105,7 @@ def _draw_band(axis: _Axis, band: _Band | None, factor: float) -> list[Markup]:
         svg.tag("rect", x=x1, y=BAND_TOP, width=max(x2 - x1, 0.0), height=AXIS - BAND_TOP, class_="band"),
         svg.line(at, BAND_TOP - 4, at, AXIS, "claimed"),
         *([] if margin is None else [svg.line(margin, BAND_TOP, margin, AXIS, "margin")]),
-        svg.label(at, BAND_TOP - 9, f"claimed {band.text}", class_="claimed-text", anchor=_anchor(at)),
+        _centred(at, BAND_TOP - 9, f"claimed {band.text}", "claimed-text", 7.0),
     ]
 
 
@@ -117,7 +117,7 @@ def _draw_zero(axis: _Axis) -> list[Markup]:
 
 def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
     scale = scale_of(unit)
-    values = svg.ticks(axis.low, axis.high, 4)
+    values = svg.ticks(axis.low, axis.high, 5)
     divisor, prefix = (1e6, "million ") if max(map(abs, values)) >= 1e6 else (1.0, "")
     texts = svg.tick_text([value / divisor for value in values], signed=scale.is_fraction)
     drawn = [svg.line(LEFT, AXIS, RIGHT, AXIS, "axis")]
@@ -137,12 +137,14 @@ def _draw_estimate(axis: _Axis, value: float, ends: tuple[float, float], text: s
         svg.line(low, BAR - 6, low, BAR + 6, "interval-end"),
         svg.line(high, BAR - 6, high, BAR + 6, "interval-end"),
         svg.tag("circle", cx=at, cy=BAR, r=6.0, class_="estimate"),
-        svg.label(at, BAR - 12, text, class_="estimate-text", anchor=_anchor(at)),
+        _centred(at, BAR - 12, text, "estimate-text", 9.0),
     ]
 
 
-def _anchor(x: float) -> str:
-    return "start" if x < LEFT + 70 else "end" if x > RIGHT - 70 else "middle"
+def _centred(x: float, y: float, text: str, class_: str, px_per_letter: float) -> Markup:
+    """A label above `x`, moved inward as far as it needs to stay inside the picture."""
+    half = min(len(text) * px_per_letter / 2, WIDTH / 2)
+    return svg.label(min(max(x, half), WIDTH - half), y, text, class_=class_, anchor="middle")
 
 
 #: What the parts of the picture mean, printed once on the page.

@@ -9,10 +9,10 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from monitor.domain import Grid, Species
-from monitor.publish.content import species_of
+from monitor.domain import Grid, Species, Station
+from monitor.publish.content import species_of, station_of
 from monitor.publish.map_picture import ColourScale, MapFrame, colour_scale, map_picture
-from monitor.publish.numbers import LEVEL, as_number, show_estimate, show_plain
+from monitor.publish.numbers import LEVEL, as_number, pretty_unit, show_estimate, show_plain
 from monitor.publish.series_picture import Series, series_picture
 from monitor.publish.table_view import Rows, pair_rows
 from monitor.publish.wording import diagnostics_in_words
@@ -158,7 +158,7 @@ _LINES = {
 
 
 def _series(posterior: xr.Dataset, gas: Species, report: ReportInput) -> list[tuple[str, Markup]]:
-    names = {station.id: station.name or station.id for station in report.stations}
+    known = station_of(report.stations)
     stations = posterior["station"].values.astype(str)
     inlets = posterior["inlet_height_m"].values if "inlet_height_m" in posterior.variables else None
     pictures = []
@@ -169,9 +169,18 @@ def _series(posterior: xr.Dataset, gas: Species, report: ReportInput) -> list[tu
             if inlets is not None:
                 chosen &= inlets == height
             at = "" if height is None else f", {show_plain(float(height))} m above ground"
-            title = f"{names.get(station, station)}{at}"
+            title = f"{_station_title(station, known)}{at}"
             pictures.append((title, _one_series(posterior, chosen, gas, title)))
     return pictures
+
+
+def _station_title(station: str, known: Mapping[str, Station]) -> str:
+    """A station's name, and the height where the series names an inlet ("TAC-100m")."""
+    if station not in known:
+        return station
+    name = known[station].name or known[station].id
+    height = station.removeprefix(f"{known[station].id}-").removesuffix("m")
+    return name if station == known[station].id else f"{name}, {height} m above ground"
 
 
 def _one_series(posterior: xr.Dataset, chosen: np.ndarray, gas: Species, title: str) -> Markup:
@@ -220,6 +229,9 @@ def _hyperparameters(content: Mapping[str, Any], name: str) -> Rows:
     for row in content["hyperparameters"]:
         if row["species"] != name or row["value"] is None:
             continue
-        sigma = "" if row["sigma"] is None else f" ± {show_plain(row['sigma'], 2)} (1σ)"
-        rows.append((row["name"], f"{show_plain(row['value'], 3)}{sigma}"))
+        spread = "" if row["sigma"] is None else f" ± {show_plain(row['sigma'], 2)} (1σ)"
+        if row["sigma"] == 0:
+            spread = " (held fixed)"
+        unit = f" {pretty_unit(row['unit'])}" if row["unit"] not in (None, "", "1") else ""
+        rows.append((row["name"], f"{show_plain(row['value'], 3)}{unit}{spread}"))
     return rows

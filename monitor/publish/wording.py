@@ -5,6 +5,7 @@ Every sentence that gives a number gives its interval and the level; every verdi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -98,13 +99,13 @@ def reasons_of(verdict: Verdict) -> list[str]:
 def why(verdict: Verdict) -> str:
     """The rule that led to the verdict, or the reasons that kept one from being given."""
     word, kind = text_of(verdict.get("verdict")), text_of(verdict.get("kind"))
-    reasons = "; ".join(reason.rstrip(". ") for reason in reasons_of(verdict))
+    reasons = " ".join(_sentence(reason.rstrip(". ")) for reason in reasons_of(verdict))
     if word in {"supported", "contradicted"}:
         rule = _source_rule(word) if kind == "source" else _number_rule(word, verdict)
-        return f"{rule} {_sentence(reasons)}".strip()
+        return f"{rule} {reasons}".strip()
     if word == "undecided" and not reasons:
         return "The interval neither confirms the claim nor rules it out."
-    return _sentence(reasons) or "The reason was not recorded."
+    return reasons or "The reason was not recorded."
 
 
 def _sentence(text: str) -> str:
@@ -276,6 +277,12 @@ def _fit_in_words(figures: Mapping[str, object]) -> list[str]:
         sentences.append(
             f"Of the variation expected in the measurements, {show_plain(100 * share, 2)} % comes from air"
             " that flows in from outside; it is estimated together with the emissions."
+        )
+    inflation = as_number(figures.get("inflation"))
+    if inflation is not None and inflation > 1.0005:
+        sentences.append(
+            f"All intervals were widened by the factor {show_plain(math.sqrt(inflation))}, because the predictions"
+            " of hidden days missed by more than first stated."
         )
     chi2 = as_number(figures.get("chi2"))
     if chi2 is not None:

@@ -131,7 +131,7 @@ def test_every_estimate_on_the_page_has_its_interval_and_level(page):
         "changed by",
         "a source of",
         "CH₄ escapes from Musterstadt at",
-        "fossil, 2023):",
+        "fossil, 2023) of",
     ):
         found = [m.end() for m in re.finditer(re.escape(phrase), text)]
         assert found, phrase
@@ -231,10 +231,9 @@ def test_hostile_names_stay_text_in_every_corner(tmp_path):
 
 
 def test_what_is_optional_may_be_missing(tmp_path):
-    bare = posterior("ch4", days=5).drop_vars(
-        "loo_standardised flux_prior_sd flux_posterior_sd share_from_data hyperparameter_value background_prior"
-        " background_posterior inlet_height_m hyperparameter_sd".split()
-    )
+    optional = ["loo_standardised", "flux_prior_sd", "flux_posterior_sd", "share_from_data"]
+    optional += ["hyperparameter_value", "hyperparameter_sd", "background_prior", "background_posterior"]
+    bare = posterior("ch4", days=5).drop_vars([*optional, "inlet_height_m"])
     bare.attrs = {
         "species": "ch4",
         "note": None,
@@ -301,6 +300,18 @@ def test_a_report_of_two_gases_and_910_values_each_is_quick(tmp_path):
     begin = time.perf_counter()
     write_report(report, tmp_path / "out")
     assert time.perf_counter() - begin < 8.0  # the promise; usually half a second
+
+
+def test_series_that_name_inlets_are_shown_under_their_station(tmp_path):
+    dataset = posterior("ch4", days=4)
+    heights = {"NRD": 50, "SUD": 30, "OST": 20, "WST": 45, "MIT": 60}
+    inlets = [f"{name}-{heights[name]}m" for name in dataset["station"].values.tolist()]
+    dataset = dataset.drop_vars("inlet_height_m").assign(station=("observation", inlets))
+    dataset["hyperparameter_unit"] = ("hyperparameter", ["1", "km", "umol mol-1"])
+    dataset.attrs["inflation"] = 1.44
+    page = write_report(report_input(posteriors={"ch4": dataset}), tmp_path / "out").html.read_text()
+    assert "North tower, 50 m above ground" in page and "at five stations" in page
+    assert "widened by the factor 1.2," in page and "11 km ± 2.5 (1σ)" in page
 
 
 def test_the_picture_shows_what_the_rule_says():
