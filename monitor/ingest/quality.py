@@ -32,7 +32,7 @@ import xarray as xr
 
 from monitor.contracts import USABLE, Flag, Reason, ensure_observations
 from monitor.domain import Interval, parse_utc
-from monitor.errors import SourceFormatError, UnitError, UsageError
+from monitor.errors import InputError, SourceFormatError, UnitError, UsageError
 
 _MIX_UPS = MappingProxyType(
     {"×1000": 1e3, "÷1000": 1e-3, "×10⁶": 1e6, "÷10⁶": 1e-6, "×44/12": 44 / 12, "÷44/12": 12 / 44}
@@ -195,23 +195,24 @@ def parse_manual_flags(text: str) -> tuple[ManualFlag, ...]:
             expected=",".join(wanted),
             found=",".join(reader.fieldnames or []),
         )
-    flags = []
-    for row in reader:
-        name = (row["flag"] or "").strip().lower()
-        if None in row.values() or name not in ("good", "suspect", "bad") or not (row["who"] and row["why"]):
-            raise SourceFormatError(
-                "a manual flag cannot be read",
-                expected="seven fields; flag good, suspect or bad; who and why not empty",
-                found=repr(row),
-                where=f"line {reader.line_num}",
-            )
-        interval = Interval(parse_utc(row["start"].strip()), parse_utc(row["end"].strip()))
-        flags.append(
-            ManualFlag(
-                row["instrument"].strip(), interval, Flag[name.upper()], row["who"], row["when"], row["why"]
-            )
-        )
-    return tuple(flags)
+    return tuple(_manual_flag(row, reader.line_num) for row in reader)
+
+
+def _manual_flag(row: dict[str | None, str | None], line: int) -> ManualFlag:
+    text = {key: (value or "").strip() for key, value in row.items() if key is not None}
+    try:
+        interval = Interval(parse_utc(text["start"]), parse_utc(text["end"]))
+        flag = {"good": Flag.GOOD, "suspect": Flag.SUSPECT, "bad": Flag.BAD}[text["flag"].lower()]
+        if None in row or not (text["instrument"] and text["who"] and text["why"]):
+            raise KeyError
+    except (KeyError, InputError, UsageError) as error:
+        raise SourceFormatError(
+            "a manual flag cannot be read",
+            expected="seven fields: an interval in ISO-8601; flag good, suspect or bad; who and why not empty",
+            found=repr(list(row.values())),
+            where=f"line {line}",
+        ) from error
+    return ManualFlag(text["instrument"], interval, flag, text["who"], text["when"], text["why"])
 
 
 def _manual_tests(
