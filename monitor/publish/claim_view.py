@@ -18,7 +18,7 @@ from monitor.publish.numbers import (
     show_level,
     show_plain,
 )
-from monitor.publish.table_view import source_sentence
+from monitor.publish.table_view import SEARCHED, no_source, source_sentence
 from monitor.publish.wording import (
     REASONS,
     answer,
@@ -186,7 +186,7 @@ def minute_lines(report: ReportInput, content: Mapping[str, Any]) -> list[str]:
         for rows in _rows_by_gas(content["totals"])
         if rows and rows[0]["species"] not in levels  # a tested level says more than a posterior
     ]
-    lines.append(_sources_line(content["sources"]))
+    lines.append(_sources_line(content["sources"], content["figures"]))
     lines.append(_stands_on(report, content))
     trust = _trust(content)
     if trust:
@@ -250,9 +250,9 @@ def _few(count: int) -> str:
     return words[count] if count < len(words) else str(count)
 
 
-def _sources_line(sources: list[Mapping[str, Any]]) -> str:
+def _sources_line(sources: list[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
     if not sources:
-        return "The search for sources outside the inventory found none that stands out from chance."
+        return no_source(figures) if figures.get(SEARCHED) else ""
     if len(sources) == 1:
         return f"The search for sources outside the inventory found one: {source_sentence(sources[0])}."
     strongest = max(sources, key=lambda row: as_number(row.get("strength")) or 0.0)

@@ -118,7 +118,7 @@ def _draw_zero(axis: _Axis) -> list[Markup]:
 def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
     scale = scale_of(unit)
     values = svg.ticks(axis.low, axis.high, 5)
-    divisor, prefix = (1e6, "million ") if max(map(abs, values)) >= 1e6 else (1.0, "")
+    divisor, prefix = (1e6, "million ") if max(map(abs, values)) >= 2e6 else (1.0, "")
     texts = svg.tick_text([value / divisor for value in values], signed=scale.is_fraction)
     drawn = [svg.line(LEFT, AXIS, RIGHT, AXIS, "axis")]
     for value, text in zip(values, texts, strict=True):
@@ -150,7 +150,8 @@ def _centred(x: float, y: float, text: str, class_: str, px_per_letter: float) -
 #: What the parts of the picture mean, printed once on the page.
 KEY = (
     "In the pictures, the dot is the estimate from the air and the bar its interval. The shaded part is what"
-    " the claim says; a bar that does not touch it contradicts the claim. A claim of a total is supported"
-    " when the whole bar lies in the shaded part; a claim of “at least” when the bar reaches it and lies"
-    " wholly beyond the dotted line. The thin upright line is zero."
+    " the claim says. To contradict a claim, the bar must not touch that part. To support a claim of a total,"
+    " the whole bar must lie in it; to support one of “at least”, the bar must reach it and lie wholly beyond"
+    " the dotted line. The reasons beside a picture say where that was not enough. The thin upright line is"
+    " zero."
 )

@@ -23,6 +23,7 @@ from monitor.publish.table_view import (
     figure_rows,
     input_rows,
     inventory_rows,
+    no_source,
     pair_rows,
     source_rows,
 )
@@ -69,6 +70,7 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         picture_key=KEY,
         species=species_views(report, content),
         inventories=inventory_rows(content["inventories"]),
+        no_source=no_source(content["figures"]),
         sources=source_rows(content["sources"]),
         excluded=excluded_rows(content["figures"]),
         figures=figure_rows(content["figures"]),

@@ -36,7 +36,8 @@ class ReportInput:
     sources
         Sources that the scan found: lon, lat, start, end, strength, interval, unit, false_alarm, status.
     figures
-        Of the run as a whole: n_observations, excluded {reason: count}, loo_coverage, seconds …
+        Of the run as a whole: n_observations, excluded {reason: count}, loo_coverage, seconds …;
+        `sources_searched` (places, or true) lets an empty `sources` mean that a search found none.
     warnings
         Sentences for whoever relies on the result.
     provenance

@@ -63,6 +63,17 @@ def source_sentence(source: Mapping[str, Any]) -> str:
     return f"a source {strength} at {place_text(source)}, {when}"
 
 
+#: Figure of the run that says a search was made: the number of places searched, or true.
+SEARCHED = "sources_searched"
+
+
+def no_source(figures: Mapping[str, Any]) -> str:
+    """What an empty list of sources means: a search found none, or none was made as far as we know."""
+    if figures.get(SEARCHED):
+        return "The search for sources outside the inventory found none that stands out from chance."
+    return "This run reports no source outside the inventory; it does not say that it searched for any."
+
+
 def place_text(row: Mapping[str, Any]) -> str:
     """Latitude and longitude with their hemispheres."""
     lat, lon = as_number(row.get("lat")), as_number(row.get("lon"))

@@ -281,8 +281,8 @@ def _fit_in_words(figures: Mapping[str, object]) -> list[str]:
     inflation = as_number(figures.get("inflation"))
     if inflation is not None and inflation > 1.0005:
         sentences.append(
-            f"All intervals were widened by the factor {show_plain(math.sqrt(inflation))}, because the predictions"
-            " of hidden days missed by more than first stated."
+            f"All intervals were widened by the factor {show_plain(math.sqrt(inflation))}, because the"
+            " predictions of hidden days missed by more than first stated."
         )
     chi2 = as_number(figures.get("chi2"))
     if chi2 is not None:

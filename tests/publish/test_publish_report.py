@@ -258,6 +258,13 @@ def test_what_is_optional_may_be_missing(tmp_path):
     assert "No claim was tested" in write_report(empty, tmp_path / "empty").html.read_text(encoding="utf-8")
 
 
+def test_no_source_is_not_said_to_be_searched_for_unless_it_was(tmp_path):
+    quiet = report_input(days=2, species=("ch4",), sources=[], figures={})
+    assert "found none" not in write_report(quiet, tmp_path / "a").html.read_text()
+    searched = replace(quiet, figures={"sources_searched": 120})
+    assert "found none that stands out from chance" in write_report(searched, tmp_path / "b").html.read_text()
+
+
 def test_a_posterior_that_lacks_its_totals_is_refused_and_the_old_report_stays(tmp_path):
     out = tmp_path / "out"
     write_report(report_input(days=3, species=("ch4",)), out)
