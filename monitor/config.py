@@ -232,7 +232,9 @@ class EnsembleSection(Model):
 
     local_hours: tuple[tuple[int, int], ...] = ()
     leave_one_station_out: bool = True
-    length_factors: tuple[Positive, ...] = ()
+    length_factors: tuple[Positive, ...] = Field((), description="factors on the fluxes' correlation length")
+    mismatch_time_factors: tuple[Positive, ...] = Field((), description="factors on the mismatch's time")
+    background_time_factors: tuple[Positive, ...] = Field((), description="factors on the inflow's time")
 
 
 class ScanSection(Model):
@@ -273,7 +275,7 @@ class CityConfig(Model):
                 ("inventory", [i.id for i in self.inventory]),
                 ("region", [r.id for r in self.region]),
                 ("epoch", [e.id for e in self.epoch]),
-                ("inversion", [i.species for i in self.inversion]),
+                ("inversion", [str(i.species) for i in self.inversion]),
             )
             for name in sorted({n for n in names if names.count(n) > 1})
         ]

@@ -179,7 +179,7 @@ class Grid:
         earth_m = 6_371_007.2
         band = np.diff(np.sin(np.deg2rad(self.lat_edges_deg)))
         width = np.deg2rad(np.diff(self.lon_edges_deg))
-        return earth_m**2 * np.outer(band, width)
+        return np.asarray(earth_m**2 * np.outer(band, width))
 
     def same_as(self, other: Grid, *, tolerance_cells: float = 0.02) -> bool:
         """Whether centres agree to a small fraction of a cell (files store float32)."""

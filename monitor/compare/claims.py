@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor import units
-from monitor.compare.comparable import compare_definitions, is_comparable
 from monitor.compare.comparable import Estimand as Definition
-from monitor.compare.comparable import Statement
+from monitor.compare.comparable import Statement, compare_definitions, is_comparable
 from monitor.compare.statistics import (
     Estimate,
     bayes_factor,

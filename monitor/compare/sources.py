@@ -119,9 +119,10 @@ def scan(
         z_all[c], strength[c] = z, f
         if progress:
             progress(c + 1, n_cells)
-    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max()))) / (draws + 1.0)
     # the posterior's variances were inflated to what left-out days show: so is the noise of a source
-    return _collect(z_all, strength, candidates, p_value, np.sqrt(posterior.inflation))
+    widen = float(np.sqrt(posterior.inflation))
+    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max() / widen))) / (draws + 1.0)
+    return _collect(z_all, strength, candidates, p_value, widen)
 
 
 def _null_residuals(solution: Solution, draws: int, seed: int) -> np.ndarray:

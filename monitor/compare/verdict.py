@@ -21,7 +21,7 @@ REASONS: Mapping[str, str] = {
     "unstable": "Another defensible choice, or leaving out one station, turns the answer around.",
     "too-little-data": "The data leave the interval too wide to decide.",
     "poor-fit": "The model does not predict left-out days as well as it says it does.",
-    "pattern-dependent": "The estimate would show less than 80 % of a true change laid out in another pattern.",
+    "pattern-dependent": "Less than 80 % of a true change laid out in another pattern would show.",
 }
 
 

@@ -41,7 +41,7 @@ def markov_contract(hours, group, profile, tau, weight):  # type: ignore[no-unty
 
 @njit(cache=True)
 def window_maxima(gram, score, starts, ends, best):  # type: ignore[no-untyped-def]
-    """z and strength of one cell in all windows, and the largest z of every simulated world.
+    """Z and strength of one cell in all windows, and the largest z of every simulated world.
 
     gram : (days + 1, days + 1) running sums of hᵢ Pᵢⱼ hⱼ;  score : (days + 1, 1 + draws) running sums of
     hᵢ (P r)ᵢ, the first column the data, the others worlds without a source;  best : (1 + draws,) the

@@ -99,7 +99,7 @@ class Posterior:
 
 
 def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray:
-    """a x_a, one per total (k,)."""
+    """A x_a, one per total (k,)."""
     rows = [problem.block(t.block).loading(t.weight, t.interval) for t in totals]
     return np.array(
         [float(np.sum(a * problem.block(t.block).prior)) for a, t in zip(rows, totals, strict=True)]

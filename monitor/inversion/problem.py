@@ -12,7 +12,7 @@ import xarray as xr
 from monitor.contracts import ensure_flux, grid_of
 from monitor.domain import Grid, Interval
 from monitor.errors import GridError, InputError
-from monitor.inversion.assumptions import Assumptions, Background, Mismatch
+from monitor.inversion.assumptions import Assumptions, Background
 from monitor.inversion.components import (
     Component,
     Independent,
@@ -104,7 +104,7 @@ class InverseProblem:
 
     @property
     def residual(self) -> np.ndarray:
-        """y − H x_a − b_a (n,)."""
+        """Y − H x_a − b_a (n,)."""
         return np.asarray(self.table.value - self.baseline - self.predicted)
 
     @property

@@ -1,0 +1,207 @@
+"""The scan for sources in no inventory, and claims about a source, from a solved gas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor import units
+from monitor.compare.sources import Candidates, Hit, day_windows, scan, upper_limit
+from monitor.compare.statistics import LEVEL, Estimate
+from monitor.compare.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict
+from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.domain import iso_z
+from monitor.errors import InputError
+from monitor.inversion.posterior import Posterior
+
+#: Most sources a scan reports; each found one is held fixed while the next is looked for.
+_MOST = 3
+_WINDOW_DAYS = (3, 28)
+_DRAWS = 500
+_FALSE_ALARM = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Candidates with what their indices mean."""
+
+    candidates: Candidates
+    lonlat: np.ndarray
+    dates: np.ndarray
+
+
+def find_sources(
+    section: ScanSection, posterior: Posterior, inversion: InversionSection, seed: int
+) -> list[dict[str, object]]:
+    """Events of the scan below the declared false-alarm probability, the strongest first."""
+    search = _search(posterior, _cells_of(section.places, posterior), section.min_days, section.max_days)
+    known = np.zeros((posterior.problem.table.n, 0))
+    events: list[dict[str, object]] = []
+    for number in range(_MOST):
+        hit = scan(posterior, search.candidates, draws=section.draws, seed=seed + number, known=known)
+        if hit.p_value > section.false_alarm:
+            break
+        events.append(_event(hit, search, posterior, inversion, seed))
+        known = np.column_stack([known, _response(hit, search)])
+    return events
+
+
+def judge_source(
+    claim: ClaimSection, posterior: Posterior, inversion: InversionSection, seed: int
+) -> dict[str, object]:
+    """ "There is a source at this place": supported when its family-wise p is at most 0.05.
+
+    Contradicted only when a strength is claimed and the 95 % upper limit is below it.
+    """
+    cell = _nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
+    search = _search(posterior, np.array([cell]), *_WINDOW_DAYS)
+    hit = scan(posterior, search.candidates, draws=_DRAWS, seed=seed)
+    scale_sd = inversion.transport_scale_sd
+    value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
+    answer = UNDECIDED
+    if hit.p_value <= _FALSE_ALARM:
+        answer = SUPPORTED
+    elif claim.value is not None and upper_limit(hit, scale_sd) < claim.value:
+        answer = CONTRADICTED
+    first, last = _dates(hit, search)
+    prior = {"sectors": list(claim.sectors), "place": [claim.lon_deg, claim.lat_deg]}
+    verdict = Verdict(
+        answer=answer,
+        reasons=("too-little-data",) if answer == UNDECIDED else (),
+        claim={
+            "kind": "source",
+            "statement": claim.statement,
+            "species": claim.species,
+            "region": claim.region,
+            "claimed": {
+                "value": claim.value,
+                "unit": units.strength_unit(claim.species),
+                "reading": "present",
+            },
+            "claimed_by": claim.claimed_by,
+            "where": claim.where,
+            "adjustments": list(claim.adjustments),
+            "start": first,
+            "end": last,
+            **prior,
+        },
+        unit=units.strength_unit(claim.species),
+        estimate=Estimate(value, sigma, low, high),
+        probability=1.0 - hit.p_value,
+        detectable=_detectable(hit),
+        share_from_data=1.0,
+        responses={"the source itself": 1.0},
+        uncertainty_rule=(
+            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
+            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability is that of all "
+            f"{search.candidates.windows.shape[0]} windows together."
+        ),
+        false_alarm=hit.p_value,
+    )
+    return verdict.as_json()
+
+
+def _detectable(hit: Hit) -> float:
+    """Strength found with 80 % power in the best window, by the spread of the estimate alone."""
+    return float(2.8 * np.average(hit.sigmas, weights=hit.weights))
+
+
+def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: int) -> _Search:
+    problem = posterior.problem
+    block = next(b for b in problem.blocks if b.fields is None)
+    area = problem.grid.cell_area_m2().ravel()
+    per_source = 1.0 / (units.kilograms_per_hour(problem.species) * area)
+    effect = np.sum([h[:, cells] for h in block.jacobian], axis=0) * per_source[cells]
+    offset = np.timedelta64(round(problem.assumptions.selection.utc_offset_h * 3600), "s")
+    date = (problem.table.start + offset).astype("datetime64[D]")
+    dates = np.concatenate(
+        [
+            np.arange(
+                (e.start64 + offset).astype("datetime64[D]"), (e.end64 + offset).astype("datetime64[D]")
+            )
+            for e in sorted(problem.epochs.values())
+        ]
+    )
+    dates = np.unique(np.concatenate([dates, date]))
+    windows = day_windows(dates.size, min_days, max_days)
+    span = (dates[windows[:, 1] - 1] - dates[windows[:, 0]]).astype(int)
+    windows = windows[span == windows[:, 1] - windows[:, 0] - 1]
+    lon, lat = np.meshgrid(problem.grid.lon_deg, problem.grid.lat_deg)
+    lonlat = np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1)
+    return _Search(Candidates(effect, np.searchsorted(dates, date), dates.size, windows), lonlat, dates)
+
+
+def _cells_of(places: tuple[tuple[float, float], ...], posterior: Posterior) -> np.ndarray:
+    if not places:
+        return np.arange(posterior.problem.grid.shape[0] * posterior.problem.grid.shape[1])
+    return np.array([_nearest_cell(posterior, lon, lat, f"{lon}, {lat}") for lon, lat in places])
+
+
+def _nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: str) -> int:
+    grid = posterior.problem.grid
+    column, row = int(np.abs(grid.lon_deg - lon_deg).argmin()), int(np.abs(grid.lat_deg - lat_deg).argmin())
+    if (
+        abs(grid.lon_deg[column] - lon_deg) > grid.lon_step_deg
+        or abs(grid.lat_deg[row] - lat_deg) > grid.lat_step_deg
+    ):
+        raise InputError(
+            f"the place of '{name}' lies outside the grid",
+            expected=grid.describe(),
+            found=f"lon {lon_deg}, lat {lat_deg}",
+            remedy="check the order of longitude and latitude",
+        )
+    return row * grid.shape[1] + column
+
+
+def _response(hit: Hit, search: _Search) -> np.ndarray:
+    first, last = hit.window
+    inside = (search.candidates.day >= first) & (search.candidates.day < last)
+    return np.asarray(np.where(inside, search.candidates.effect[:, hit.cell], 0.0))
+
+
+def _dates(hit: Hit, search: _Search) -> tuple[str, str]:
+    """Weighted medians of first and last day, as a half-open interval."""
+    first = _weighted_median(hit.windows[:, 0], hit.weights)
+    last = _weighted_median(hit.windows[:, 1], hit.weights)
+    start = search.dates[first].astype("datetime64[s]")
+    end = (search.dates[last - 1] + np.timedelta64(1, "D")).astype("datetime64[s]")
+    return iso_z(start), iso_z(end)
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
+    order = np.argsort(values, kind="stable")
+    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
+    return int(values[order][min(half, values.size - 1)])
+
+
+def _event(
+    hit: Hit, search: _Search, posterior: Posterior, inversion: InversionSection, seed: int
+) -> dict[str, object]:
+    value, sigma, low, high = hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
+    lon, lat = search.lonlat[hit.cell]
+    start, end = _dates(hit, search)
+    return {
+        "species": posterior.problem.species,
+        "lon": float(lon),
+        "lat": float(lat),
+        "start": start,
+        "end": end,
+        "strength": value,
+        "sigma": sigma,
+        "interval": [low, high],
+        "level": LEVEL,
+        "unit": units.strength_unit(posterior.problem.species),
+        "false_alarm": hit.p_value,
+        "z": hit.z,
+        "status": _status(hit, search, posterior),
+    }
+
+
+def _status(hit: Hit, search: _Search, posterior: Posterior) -> str:
+    """ "unconfirmed" when one instrument and fewer than three samples carry the hit."""
+    response = _response(hit, search)
+    carried = response * posterior.solution.alpha
+    strong = carried > 0.1 * max(float(carried.max()), 1e-30)
+    stations = np.unique(posterior.problem.table.station[strong])
+    return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else "alarm"
