@@ -21,7 +21,7 @@ from monitor.domain import Interval, iso_z
 from monitor.errors import MissingInputError
 from monitor.plugins import get_reader
 from monitor.service import months as calendar
-from monitor.service.intake import FOOTPRINTS, as_document, data_key, flux_key, read_sheet, sheet_key
+from monitor.service.entries import FOOTPRINTS, as_document, data_key, flux_key, read_sheet, sheet_key
 
 if TYPE_CHECKING:
     from monitor.service.analysis import CityData

@@ -9,6 +9,7 @@ each day.  From the sheets alone one can tell what an interval's answer stands o
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,17 +22,27 @@ import xarray as xr
 from sqlalchemy import func, select
 
 import monitor
-from monitor.archive import Archive, ObjectRecord, Transaction
+from monitor.archive import Archive, ObjectRecord, Transaction, utcnow
 from monitor.archive.models import SourceFileRow
 from monitor.config import CityConfig, InventorySection, SourceSection, config_digest
 from monitor.contracts import ensure_flux
-from monitor.domain import Interval
-from monitor.errors import ConfigError, InputError, MissingInputError, MonitorError
+from monitor.errors import ConfigError, InputError, MissingInputError, MonitorError, UsageError
 from monitor.ingest import SourceFile, apply_quality, list_files
 from monitor.plugins import ReadContext, Reader, get_reader
 from monitor.service import months as calendar
+from monitor.service.entries import (
+    FOOTPRINTS,
+    Entry,
+    as_document,
+    data_key,
+    flux_key,
+    read_sheet,
+    record_entries,
+    sheet_key,
+    store_entries,
+)
+from monitor.service.ledger import Claim
 
-FOOTPRINTS = "footprints"
 _BAD = "bad"
 
 
@@ -45,24 +56,6 @@ class Failure:
 
     def as_dict(self) -> dict[str, Any]:
         return {"source": self.owner, "file": str(self.path), **self.error.as_dict()}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Something to record: a dataset or a document, under its key."""
-
-    key: str
-    kind: str
-    content: xr.Dataset | bytes
-    valid: Interval | None
-    made_from: tuple[str, ...]
-
-    @property
-    def dataset(self) -> xr.Dataset:
-        """The content of an entry that is a dataset."""
-        if isinstance(self.content, bytes):
-            raise TypeError(f"{self.key} is a document")
-        return self.content
 
 
 @dataclass(frozen=True)
@@ -92,9 +85,12 @@ class Intake:
 
 @dataclass(frozen=True)
 class IntakeOptions:
-    """`months` to take in; `now` judges rows from the future; `skip_known_bad` as a scheduler does."""
+    """`months` to take in, None for all; `now` judges rows from the future.
 
-    months: tuple[str, ...]
+    With `skip_known_bad`, as a scheduler works, a file that failed before is not read again.
+    """
+
+    months: tuple[str, ...] | None
     now: datetime
     skip_known_bad: bool = False
 
@@ -116,37 +112,6 @@ def prepare_intake(archive: Archive, city: CityConfig, data_root: Path, options:
     )
 
 
-def store_entries(archive: Archive, entries: Sequence[Entry]) -> list[tuple[Entry, Any]]:
-    """Put the entries' objects on the disk; they mean nothing until `record_entries`."""
-    return [
-        (
-            entry,
-            archive.store_document(entry.content, ".json")
-            if isinstance(entry.content, bytes)
-            else archive.store(entry.content),
-        )
-        for entry in entries
-    ]
-
-
-def record_entries(
-    tx: Transaction, stored: Sequence[tuple[Entry, Any]], *, config: str
-) -> dict[str, ObjectRecord]:
-    """Record stored entries in the transaction; the records by key."""
-    return {
-        entry.key: tx.record(
-            thing,
-            kind=entry.kind,
-            key=entry.key,
-            valid=entry.valid,
-            made_from=entry.made_from,
-            config_digest=config,
-            code_version=monitor.__version__,
-        )
-        for entry, thing in stored
-    }
-
-
 def note_files(tx: Transaction, intake: Intake, records: dict[str, ObjectRecord]) -> None:
     """Note the files of `intake` as read, in the transaction that records what came of them."""
     for note in intake.notes:
@@ -166,38 +131,54 @@ def quarantine_failures(archive: Archive, intake: Intake) -> None:
             tx.note_file(note.scope, note.file.path.name, note.file.sha256, note.file.size, "quarantined")
 
 
-# --- keys and sheets ---------------------------------------------------------------------------------
+def commit_intake(
+    archive: Archive,
+    intake: Intake,
+    *,
+    config: str,
+    manifest: Entry | None = None,
+    claim: Claim | None = None,
+) -> None:
+    """Store what `intake` holds, then record all of it in one transaction, with the step's end."""
+    if intake.is_empty and claim is None:
+        return
+    entries = [*intake.entries, *([manifest] if manifest is not None and claim is not None else [])]
+    stored = store_entries(archive, entries)
+    with archive.transaction() as tx:
+        records = record_entries(tx, stored, config=config)
+        note_files(tx, intake, records)
+        if claim is not None:
+            claim.done(tx, [records[manifest.key].digest] if manifest is not None else [])
 
 
-def data_key(city: str, source: str, group: str, month: str) -> str:
-    """The archive key of a month; `group` is a gas, or "footprints"."""
-    if group == FOOTPRINTS:
-        return f"footprints/{city}/{source}/{month}"
-    return f"observations/{city}/{source}/{group}/{month}"
+def keep_file(archive: Archive, city: CityConfig, source_id: str, path: Path) -> dict[str, Any]:
+    """Take one file of a source into the archive, all months of it; what was kept, JSON-ready.
 
-
-def sheet_key(city: str, source: str, month: str) -> str:
-    """The archive key of an intake sheet."""
-    return f"intake/{city}/{source}/{month}"
-
-
-def flux_key(city: str, inventory: str) -> str:
-    """The archive key of an inventory."""
-    return f"flux/{city}/{inventory}"
-
-
-def read_sheet(archive: Archive, key: str) -> dict[str, Any]:
-    """The intake sheet under `key`; an empty one if there is none."""
-    record = archive.current(key)
-    if record is None:
-        return {"files": {}, "days": {}}
-    sheet: dict[str, Any] = json.loads(archive.load_document(record.digest))
-    return sheet
-
-
-def as_document(content: Any) -> bytes:
-    """Canonical JSON: equal content gives equal bytes."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode()
+    Raises
+    ------
+    UsageError
+        When the city has no such source.
+    InputError
+        When the file cannot be used; it is in the quarantine then.
+    """
+    source = next((source for source in city.source if source.id == source_id), None)
+    if source is None:
+        raise UsageError(
+            f"the city has no source '{source_id}'", expected=", ".join(s.id for s in city.source)
+        )
+    found = list_files(path.absolute().parent, glob.escape(path.name))
+    if not found:
+        raise MissingInputError("there is no such file", where=str(path))
+    intake = take_files(archive, city, source, found, IntakeOptions(None, utcnow()))
+    quarantine_failures(archive, intake)
+    if intake.failures:
+        raise intake.failures[0].error
+    commit_intake(archive, intake, config=config_digest(city))
+    return {
+        "sha256": found[0].sha256,
+        "new": not intake.is_empty,
+        "archived": [entry.key for entry in intake.entries if entry.kind != "intake"],
+    }
 
 
 # --- sources -----------------------------------------------------------------------------------------
@@ -214,6 +195,25 @@ def _scope(city: CityConfig, source: SourceSection | InventorySection) -> str:
 def _take_source(
     archive: Archive, city: CityConfig, source: SourceSection, data_root: Path, options: IntakeOptions
 ) -> Intake:
+    try:
+        found = list_files(data_root / source.path, source.pattern)
+    except MissingInputError as error:
+        return Intake(failures=(Failure(source.id, data_root / source.path, error),))
+    taken = take_files(archive, city, source, found, options)
+    if found:
+        return taken
+    missing = f"source '{source.id}': no file matches '{source.pattern}' in '{source.path or '.'}'"
+    return replace(taken, warnings=(missing,))
+
+
+def take_files(
+    archive: Archive,
+    city: CityConfig,
+    source: SourceSection,
+    found: Sequence[SourceFile],
+    options: IntakeOptions,
+) -> Intake:
+    """Read those files of one source that were not read before, and merge them in memory."""
     reader = get_reader(source.reader)
     if reader.kind == "flux":
         raise ConfigError(
@@ -222,25 +222,18 @@ def _take_source(
             remedy="declare the file as an [[inventory]]",
         )
     scope = _scope(city, source)
-    try:
-        files = list_files(data_root / source.path, source.pattern)
-    except MissingInputError as error:
-        return Intake(failures=(Failure(source.id, data_root / source.path, error),))
-    warnings = (
-        () if files else (f"source '{source.id}': no file matches '{source.pattern}' in '{source.path}'",)
-    )
     batch = _Batch(_any_footprints(archive, city, source) if reader.kind == FOOTPRINTS else None)
     noted = _noted(archive, scope)
-    for file in files:
+    for file in found:
         known = noted.get(file.sha256, set())
         todo = _months_to_read(known, options.months)
-        if todo and not (options.skip_known_bad and _BAD in known):
+        if todo != [] and not (options.skip_known_bad and _BAD in known):
             try:
                 batch.add(file, _read_groups(city, source, reader, file, options.now), todo, scope)
             except InputError as error:
                 batch.failures.append(Failure(source.id, file.path, error))
                 batch.refused.append(FileNote(f"{scope}/{_BAD}", file))
-    return _merged(archive, city, source, replace(batch.as_intake(), warnings=warnings), batch.parts)
+    return _merged(archive, city, source, batch.as_intake(), batch.parts)
 
 
 def _noted(archive: Archive, scope: str) -> dict[str, set[str]]:
@@ -255,9 +248,16 @@ def _noted(archive: Archive, scope: str) -> dict[str, set[str]]:
     return found
 
 
-def _months_to_read(known: set[str], months: Sequence[str]) -> list[str]:
-    """Those of `months` for which a file must be read: not read yet, and not known to be outside its span."""
+def _months_to_read(known: set[str], months: Sequence[str] | None) -> list[str] | None:
+    """Those of `months` for which a file must be read: not read yet, and not known to be outside its span.
+
+    With None as `months`, all that the file has: None until it is known which those are.
+    """
     spans = [text.removeprefix("span/").split("..") for text in known if text.startswith("span/")]
+    if months is None:
+        if not spans:
+            return None
+        months = calendar.months_between(*spans[0])
     return [m for m in months if m not in known and (not spans or any(a <= m <= b for a, b in spans))]
 
 
@@ -299,9 +299,13 @@ class _Batch:
         self.refused: list[FileNote] = []
         self.failures: list[Failure] = []
 
-    def add(self, file: SourceFile, groups: dict[str, xr.Dataset], months: Sequence[str], scope: str) -> None:
+    def add(
+        self, file: SourceFile, groups: dict[str, xr.Dataset], months: Sequence[str] | None, scope: str
+    ) -> None:
         """Add one file; nothing of it is kept when it raises."""
         cut = {}
+        first, last = _month_span(list(groups.values()))
+        months = calendar.months_between(first, last) if months is None else months
         for group, dataset in groups.items():
             if group == FOOTPRINTS and self.reference is not None:
                 calendar.ensure_same_grid(dataset, self.reference, where=str(file.path))
@@ -311,7 +315,6 @@ class _Batch:
                 cut[group, month] = calendar.Part(rows, version)
         for at, part in cut.items():
             self.parts.setdefault(at, []).append(part)
-        first, last = _month_span(list(groups.values()))
         self.notes.append(FileNote(f"{scope}/span/{first}..{last}", file))
         self.notes += [FileNote(f"{scope}/{month}", file) for month in months if first <= month <= last]
 

@@ -17,7 +17,7 @@ from monitor.service import intake as files
 from monitor.service import months as calendar
 from monitor.service.inputs import ensure_sufficient, find_inputs, window_of
 from monitor.service.ledger import Ledger, StepKey, process_owner
-from monitor.service.pipeline import commit_intake, is_done, run_interval
+from monitor.service.pipeline import is_done, run_interval
 from monitor.service.release import release_key
 from monitor.service.run import RunOptions, load_configuration, open_archive
 
@@ -67,7 +67,7 @@ def _take_in(
     options = files.IntakeOptions(tuple(months), now, skip_known_bad=True)
     intake = files.prepare_intake(archive, city, data_root, options)
     files.quarantine_failures(archive, intake)
-    commit_intake(archive, intake, config=config_digest(city))
+    files.commit_intake(archive, intake, config=config_digest(city))
     return intake.failures
 
 

@@ -78,6 +78,13 @@ def months_touched(interval: Interval) -> list[str]:
     return months
 
 
+def months_between(first: str, last: str) -> list[str]:
+    """The calendar months from `first` to `last`, both included; none when `last` comes before."""
+    if last < first:
+        return []
+    return months_touched(Interval(month_interval(first).start, month_interval(last).end))
+
+
 def product_level(attributes: Mapping[Any, Any]) -> int:
     """2 for Level 2, 0 for near-real-time, 1 where the file does not say."""
     for key in ("product_level", "processing_level", "product_type", "data_version"):

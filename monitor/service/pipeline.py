@@ -22,6 +22,7 @@ from monitor.domain import Interval
 from monitor.errors import MissingInputError
 from monitor.service import intake as files
 from monitor.service import months as calendar
+from monitor.service.entries import Entry, as_document, record_entries, store_entries
 from monitor.service.inputs import Inputs, ensure_sufficient, find_inputs, inputs_key, load_data, span
 from monitor.service.ledger import Claim, Ledger, StepKey, process_owner
 from monitor.service.release import release_key, released, write_release
@@ -34,7 +35,7 @@ STEPS = ("ingest", "invert", "publish")
 
 
 def run_interval(
-    config_path: Path, interval: Interval, data_root: Path, workdir: Path, options: RunOptions = RunOptions()
+    config_path: Path, interval: Interval, data_root: Path, workdir: Path, options: RunOptions | None = None
 ) -> RunOutcome:
     """Answer for one city and one interval, from the files below `data_root`.
 
@@ -51,6 +52,7 @@ def run_interval(
         One clear error; see the exit codes of its class.
     """
     started = time.monotonic()
+    options = options or RunOptions()
     city, claims = load_configuration(config_path)
     with open_archive(workdir, options.clock) as archive:
         ledger = Ledger(archive, process_owner(), options.clock)
@@ -108,11 +110,11 @@ def _ingest(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
     except MissingInputError as error:
         raise intake.failures[0].error if intake.failures else error from None
     key = inputs_key(run.city_id, run.interval)
-    manifest = files.Entry(
-        key, "inputs", files.as_document(inputs.as_json()), run.interval, tuple(inputs.inventories.values())
+    manifest = Entry(
+        key, "inputs", as_document(inputs.as_json()), run.interval, tuple(inputs.inventories.values())
     )
     with _step(run, "ingest", inputs, output=key) as claim:
-        commit_intake(run.archive, intake, config=inputs.config, manifest=manifest, claim=claim)
+        files.commit_intake(run.archive, intake, config=inputs.config, manifest=manifest, claim=claim)
     return intake, inputs, warnings
 
 
@@ -128,26 +130,6 @@ def _refuse_bad_files(city: CityConfig, failures: Sequence[files.Failure]) -> No
         error.remedy = "; ".join(filter(None, [error.remedy, f"{len(grave) - 1} more bad: {others}"]))
         error.args = (error._message(),)
     raise error
-
-
-def commit_intake(
-    archive: Archive,
-    intake: files.Intake,
-    *,
-    config: str,
-    manifest: files.Entry | None = None,
-    claim: Claim | None = None,
-) -> None:
-    """Store what `intake` holds, then record all of it in one transaction, with the step's end."""
-    if intake.is_empty and claim is None:
-        return
-    entries = [*intake.entries, *([manifest] if manifest is not None and claim is not None else [])]
-    stored = files.store_entries(archive, entries)
-    with archive.transaction() as tx:
-        records = files.record_entries(tx, stored, config=config)
-        files.note_files(tx, intake, records)
-        if claim is not None:
-            claim.done(tx, [records[manifest.key].digest] if manifest is not None else [])
 
 
 @contextlib.contextmanager
@@ -194,9 +176,9 @@ def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
         data, objects = load_data(run.archive, run.city, run.window)
         analysis = _analyser(run)(run.city, run.claims, run.window, data, progress=run.options.progress)
         entries = _result_entries(run, inputs, analysis, objects)
-        stored = files.store_entries(run.archive, entries)
+        stored = store_entries(run.archive, entries)
         with run.archive.transaction() as tx:
-            records = files.record_entries(tx, stored, config=inputs.config)
+            records = record_entries(tx, stored, config=inputs.config)
             claim.done(tx, sorted({record.digest for record in records.values()}))
     return _results(run)
 
@@ -234,7 +216,7 @@ def read_results(archive: Archive, key: str) -> dict[str, Any]:
 
 def _result_entries(
     run: Run, inputs: Inputs, analysis: Analysis, objects: list[dict[str, Any]]
-) -> list[files.Entry]:
+) -> list[Entry]:
     """Everything to record: the posteriors, a document a verdict, and the results as a whole."""
     from monitor.publish.content import clean
 
@@ -242,9 +224,7 @@ def _result_entries(
     manifest = run.archive.current(inputs_key(run.city_id, run.interval))
     made_from = [manifest.digest if manifest else inputs.digest, *inputs.inventories.values()]
     entries = [
-        files.Entry(
-            f"posterior/{run.city_id}/{name}/{at}", "posterior", dataset, run.interval, tuple(made_from)
-        )
+        Entry(f"posterior/{run.city_id}/{name}/{at}", "posterior", dataset, run.interval, tuple(made_from))
         for name, dataset in sorted(analysis.posteriors.items())
     ]
     posteriors = {entry.key.split("/")[2]: content_digest(entry.dataset) for entry in entries}
@@ -265,9 +245,7 @@ def _result_entries(
             "made_from": provenance,
         }
         key = f"verdict/{run.city_id}/{claim_id}/{at}"
-        entries.append(
-            files.Entry(key, "verdict", files.as_document(clean(document)), run.interval, tuple(made_from))
-        )
+        entries.append(Entry(key, "verdict", as_document(clean(document)), run.interval, tuple(made_from)))
     results = {
         "verdicts": analysis.verdicts,
         "inventories": analysis.inventories,
@@ -277,9 +255,9 @@ def _result_entries(
         "posteriors": posteriors,
         "made_from": provenance,
     }
-    whole = files.as_document(clean(results))
+    whole = as_document(clean(results))
     key = results_key(run.city_id, run.interval)
-    return [*entries, files.Entry(key, "results", whole, run.interval, tuple(made_from))]
+    return [*entries, Entry(key, "results", whole, run.interval, tuple(made_from))]
 
 
 # --- publish -----------------------------------------------------------------------------------------
@@ -293,14 +271,27 @@ def _publish(run: Run, inputs: Inputs, results: dict[str, Any]) -> Path:
             return report
         run.say("writing the report")
         report = write_release(run, results)
-        document = files.as_document({"report": report.relative_to(run.workdir.absolute()).as_posix()})
+        document = as_document({"report": report.relative_to(run.workdir.absolute()).as_posix()})
         results_record = run.archive.current(results_key(run.city_id, run.interval))
         made_from = (results_record.digest,) if results_record else ()
-        stored = files.store_entries(
-            run.archive, [files.Entry(key, "release", document, run.interval, made_from)]
-        )
+        stored = store_entries(run.archive, [Entry(key, "release", document, run.interval, made_from)])
         with run.archive.transaction() as tx:
-            records = files.record_entries(tx, stored, config=inputs.config)
+            records = record_entries(tx, stored, config=inputs.config)
             if claim is not None:
                 claim.done(tx, [records[key].digest])
         return report
+
+
+def republish(config_path: Path, interval: Interval, workdir: Path) -> Path:
+    """Write the report of the archived results again; its path.
+
+    Raises
+    ------
+    MissingInputError
+        When the interval has not been run.
+    """
+    city, claims = load_configuration(config_path)
+    with open_archive(workdir) as archive:
+        ledger = Ledger(archive, process_owner())
+        run = Run(archive, ledger, city, claims, interval, workdir, workdir, RunOptions())
+        return write_release(run, _results(run))

@@ -1,0 +1,167 @@
+"""`monitor serve`, `status`, `doctor`, `verify` and `db`: the service and its health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from monitor.cli import options as opt
+from monitor.cli.output import print_json, print_table
+from monitor.errors import StorageError
+
+CONFIG = Path("config/monitor.toml")
+
+
+@click.command()
+@click.option(
+    "--config", type=opt.PATH, default=CONFIG, show_default=True, help="The service's configuration."
+)
+@click.option("--city", "cities", multiple=True, metavar="ID", help="Only this city; may be repeated.")
+@click.option("--once", is_flag=True, help="Do what is due now, then end.")
+@click.option("--ticks", type=click.IntRange(min=1), default=None, help="End after so many ticks.")
+@opt.SPEECH
+def serve(config: Path, cities: tuple[str, ...], once: bool, ticks: int | None, as_json: bool) -> int:
+    """Run what is due, on a schedule, until told to stop.
+
+    SIGTERM ends the service after the running step, a second one at once.  With --json, one line an event.
+    """
+    from monitor.service.scheduler import open_service
+    from monitor.service.scheduler import serve as serve_until_stopped
+
+    results = serve_until_stopped(
+        open_service(config, cities), ticks=1 if once else ticks, report=_reporter(as_json)
+    )
+    return 1 if once and any(tick.failed for tick in results) else 0
+
+
+def _reporter(as_json: bool) -> Any:
+    import structlog
+
+    log = structlog.get_logger()
+
+    def report(event: str, facts: dict[str, Any]) -> None:
+        if as_json:
+            print_json({"event": event, **facts}, lines=True)
+        (log.info if event in ("interval done", "lease recovered") else log.warning)(event, **facts)
+
+    return report
+
+
+@click.command()
+@opt.WORKDIR
+@opt.SPEECH
+def status(workdir: Path, as_json: bool) -> int:
+    """Show the ledger, the last answers, quarantined files, superseded verdicts and who is at work."""
+    from monitor.service import health
+
+    state = health.status(workdir)
+    if as_json:
+        print_json(state)
+        return 0
+    print_table(
+        "Ledger",
+        ("city", "step", "interval", "status", "attempts", "finished", "error"),
+        [_ledger_row(row) for row in state["ledger"]],
+    )
+    print_table(
+        "Quarantined files",
+        ("file", "since", "reason"),
+        [(f["name"], f["quarantined_at"], f["reason"]["what"]) for f in state["quarantined"]],
+    )
+    print_table(
+        "Verdicts whose inputs changed since",
+        ("verdict", "because"),
+        [(verdict["key"], verdict["stale_because"]) for verdict in state["stale_verdicts"]],
+    )
+    for city, interval in state["last_done"].items():
+        click.echo(f"{city}: last answer for {interval[0]} … {interval[1]}")
+    for lock in state["locks"]:
+        held = f"held by {lock['owner']}, last heartbeat {lock['heartbeat_at']}" if lock["held"] else "free"
+        click.echo(f"lock '{lock['name']}': {held}")
+    return 0
+
+
+def _ledger_row(row: dict[str, Any]) -> tuple[str, ...]:
+    interval = f"{row['interval'][0]} … {row['interval'][1]}"
+    finished, error = row["finished_at"] or "", (row["error"] or "").split("\n")[0]
+    return (row["city"], row["step"], interval, row["status"], str(row["attempts"]), finished, error)
+
+
+@click.command()
+@click.argument("configs", nargs=-1, type=opt.PATH)
+@opt.WORKDIR
+@opt.SPEECH
+def doctor(configs: tuple[Path, ...], workdir: Path, as_json: bool) -> int:
+    """Check Python, SQLite, the disk, the numba cache, the clock, the paths and CONFIGS."""
+    from monitor.service import health
+
+    checks = health.examine(workdir, configs or ((CONFIG,) if CONFIG.exists() else ()))
+    if as_json:
+        print_json({"ok": all(c.state != "bad" for c in checks), "checks": [c.as_dict() for c in checks]})
+    else:
+        print_table("", ("check", "state", "detail"), [(c.name, c.state, c.detail) for c in checks])
+    bad = [check.name for check in checks if check.state == "bad"]
+    if not bad:
+        return 0
+    return 78 if bad == ["configuration"] else 74
+
+
+@click.command()
+@opt.WORKDIR
+@opt.SPEECH
+def verify(workdir: Path, as_json: bool) -> int:
+    """Read every archived object and quarantined file, and compare its checksum with the catalogue's."""
+    from monitor.archive import Archive
+    from monitor.service.health import existing_archive
+
+    with Archive.open(existing_archive(workdir)) as archive:
+        report = archive.verify()
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        for label in ("missing", "corrupt", "catalogue_faults"):
+            for item in getattr(report, label):
+                click.echo(f"{label}: {item}")
+        click.echo(f"{report.checked} objects read: {'all as stored' if report.ok else 'DAMAGED'}")
+    if report.ok:
+        return 0
+    return StorageError.exit_code
+
+
+@click.group()
+def db() -> None:
+    """Show or upgrade the schema of the catalogue."""
+
+
+@db.command()
+@opt.WORKDIR
+@opt.SPEECH
+def current(workdir: Path, as_json: bool) -> int:
+    """The schema's revision, and the one this version knows."""
+    return _say_revision(workdir, as_json)
+
+
+@db.command()
+@opt.WORKDIR
+@opt.SPEECH
+def upgrade(workdir: Path, as_json: bool) -> int:
+    """Bring the schema to this version; a copy of the old database is kept in archive/backups."""
+    from monitor.archive import Archive
+    from monitor.service.health import existing_archive
+
+    Archive.open(existing_archive(workdir)).close()
+    return _say_revision(workdir, as_json)
+
+
+def _say_revision(workdir: Path, as_json: bool) -> int:
+    from monitor.archive.database import REVISIONS
+    from monitor.service.health import existing_archive, schema_revision
+
+    found = schema_revision(existing_archive(workdir))
+    if as_json:
+        print_json({"revision": found, "known": REVISIONS[-1]})
+    else:
+        click.echo(f"schema {found or 'none'}; this version knows {REVISIONS[-1]}")
+    return 0
