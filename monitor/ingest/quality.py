@@ -208,7 +208,7 @@ def _manual_flag(row: dict[str | None, str | None], line: int) -> ManualFlag:
     except (KeyError, InputError, UsageError) as error:
         raise SourceFormatError(
             "a manual flag cannot be read",
-            expected="seven fields: an interval in ISO-8601; flag good, suspect or bad; who and why not empty",
+            expected="seven fields: an ISO-8601 interval; flag good, suspect or bad; who and why not empty",
             found=repr(list(row.values())),
             where=f"line {line}",
         ) from error

@@ -274,6 +274,16 @@ def test_a_header_that_claims_terabytes_is_refused_before_anything_is_read(tmp_p
         NAME_OLD.get_reader().read(path, NAME_OLD.context)
 
 
+def test_a_projected_footprint_is_refused(tmp_path: Path) -> None:
+    def project(dataset: netCDF4.Dataset) -> None:
+        for old, new in (("lon", "x"), ("lat", "y")):
+            dataset.renameDimension(old, new)
+            dataset.renameVariable(old, new)
+
+    with pytest.raises(SourceFormatError, match="on a projected grid"):
+        read_changed(STILT_LON_FIRST, tmp_path, project)
+
+
 def test_the_length_a_classic_file_needs_is_the_length_it_has(tmp_path: Path) -> None:
     path = tmp_path / "records.nc"
     for layout in ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"):

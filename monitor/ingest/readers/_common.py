@@ -295,6 +295,7 @@ def finish_observations(
         if same_row.any():
             notes.append(f"{int(same_row.sum())} repeated rows dropped")
     value, flag, reason, uncertainty, stdev, count = table.T.copy()
+    count = np.clip(np.nan_to_num(count), 0, 2**31 - 1)
     same = (start[1:] == start[:-1]) & (end[1:] == end[:-1])
     conflict = np.append(False, same) | np.append(same, False) if start.size else np.zeros(0, bool)
     if conflict.any():

@@ -31,6 +31,8 @@ MAX_EXPANSION = 1100
 #: Headers of netCDF classic files are looked for in this much of them [bytes].
 _HEADER_BYTES = 8 * 2**20
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+#: What the library raises on damaged files, whether they are data, names or attributes.
+_LIBRARY_ERRORS = (OSError, RuntimeError, AttributeError, UnicodeDecodeError)
 _SECONDS = {
     "second": 1,
     "sec": 1,
@@ -75,7 +77,7 @@ def opened(path: Path, expected: str) -> Iterator[netCDF4.Dataset]:
         _ensure_complete_classic(path)
     try:
         dataset = netCDF4.Dataset(path, "r")
-    except (OSError, RuntimeError) as error:
+    except _LIBRARY_ERRORS as error:
         raise cut_off(path, error) from error
     try:
         yield dataset
@@ -158,7 +160,7 @@ def read_array(dataset: netCDF4.Dataset, name: str, index: tuple[slice, ...] | N
     ensure_size(dataset, name)
     try:
         raw = variable[index if index is not None else ...]
-    except (OSError, RuntimeError) as error:
+    except _LIBRARY_ERRORS as error:
         raise cut_off(Path(dataset.filepath()), error) from error
     kind = "f4" if np.dtype(variable.dtype) == np.dtype("f4") else "f8"
     return np.ma.filled(np.ma.asarray(raw).astype(kind), np.nan)
@@ -257,11 +259,13 @@ def require_dims(dataset: netCDF4.Dataset, name: str, wanted: tuple[str, ...]) -
 
 def attribute(owner: netCDF4.Dataset | netCDF4.Variable[Any], *names: str) -> str | None:
     """The first of the attributes `names` (whatever their case) as text; ``None`` when there is none."""
-    found = {key.lower(): key for key in owner.ncattrs()}
-    for name in names:
-        if name.lower() in found:
-            return str(owner.getncattr(found[name.lower()])).strip()
-    return None
+    try:
+        found = {key.lower(): key for key in owner.ncattrs()}
+        name = next((n.lower() for n in names if n.lower() in found), None)
+        return None if name is None else str(owner.getncattr(found[name])).strip()
+    except _LIBRARY_ERRORS as error:
+        home = owner if isinstance(owner, netCDF4.Dataset) else owner.group()
+        raise cut_off(Path(home.filepath()), error) from error
 
 
 def number_attribute(owner: netCDF4.Dataset | netCDF4.Variable[Any], *names: str) -> float | None:

@@ -68,14 +68,7 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     with nc.opened(path, _EXPECTED) as dataset:
         name = nc.require_variable(dataset, "foot")
         factor = units.footprint_factor(nc.require_unit(dataset, name), where=str(path))
-        if "x" in dataset.dimensions and "lon" not in dataset.dimensions:
-            raise SourceFormatError(
-                "the footprint is on a projected grid",
-                expected="lon and lat",
-                found=nc.attribute(dataset, "crs", "projection") or "x and y",
-                where=str(path),
-                remedy="run STILT with a longitude-latitude grid",
-            )
+        _ensure_geographic(dataset)
         grid, axes, orders = nc.read_grid(dataset)
         notes: list[str] = []
         dense = _dense(dataset, name, axes, orders, notes)
@@ -102,6 +95,17 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
         (residual.count, residual.cell, residual.value * np.float32(factor)),
         attributes | ({"reader_notes": "; ".join(notes)} if notes else {}),
     )
+
+
+def _ensure_geographic(dataset: netCDF4.Dataset) -> None:
+    if "x" in dataset.dimensions and "lon" not in dataset.dimensions:
+        raise SourceFormatError(
+            "the footprint is on a projected grid",
+            expected="lon and lat",
+            found=nc.attribute(dataset, "crs", "projection") or "x and y",
+            where=dataset.filepath(),
+            remedy="run STILT with a longitude-latitude grid",
+        )
 
 
 def _dense(
