@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
-from hypothesis import strategies as st
 from strategies import observations, series
 
 from monitor.contracts import USABLE, Flag, Reason
@@ -58,8 +57,8 @@ def test_judging_twice_changes_nothing_more(dataset: xr.Dataset) -> None:
     assert (again["flag"].values >= once["flag"].values).all()
 
 
-@given(observations(), st.floats(-0.5, 0.5))
-def test_flags_of_the_range_do_not_depend_on_the_other_rows(dataset: xr.Dataset, shift: float) -> None:
+@given(observations(max_rows=10))
+def test_flags_of_the_range_do_not_depend_on_the_other_rows(dataset: xr.Dataset) -> None:
     made = apply_quality(dataset)
     alone = [apply_quality(dataset.isel(time=[i])) for i in range(dataset.sizes["time"])]
     bit = [int(one["flag_reason"].values[0]) & Reason.RANGE for one in alone]
