@@ -195,7 +195,7 @@ def _write_footprints(folder: Path, city: _City, site: Site, epoch: air.Epoch) -
             site.station,
             site.station.inlets_m[0],
             hours.isel(time=index),
-            curves="rural",
+            curves=weather.ANALYSED_CURVES,
         )
         path = folder / configuration.footprint_name(site, month)
         formats.write_name_footprints(path, part, site.station)

@@ -13,9 +13,9 @@ from monitor.twin.settings import TwinSettings
 
 _KM_PER_DEGREE: Final = 111.195
 #: Boundaries between the outer districts, degrees counter-clockwise from east.
-_WEDGES: Final = {"north": (20.0, 150.0), "control": (150.0, 245.0), "east": (245.0, 380.0)}
+_WEDGES: Final = {"north": (20.0, 170.0), "control": (170.0, 225.0), "east": (225.0, 380.0)}
 _CENTRE_KM: Final = 5.5
-FESTIVAL_KM: Final = (-6.5, 3.4)
+FESTIVAL_KM: Final = (-4.3, 2.7)
 
 
 @dataclass(frozen=True)

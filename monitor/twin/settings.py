@@ -26,13 +26,13 @@ class TwinSettings:
     days: int = 91
     #: Local hours [from, to) that footprints cover.
     local_hours: tuple[int, int] = (11, 17)
-    co2_total_t_a: float = 13.0e6
-    ch4_total_t_a: float = 9.0e3
+    co2_total_t_a: float = 16.0e6
+    ch4_total_t_a: float = 6.0e3
     #: Signed change of fossil CO₂ between the epochs: of the whole region, and of the control district.
     change: float = -0.25
     control_change: float = -0.02
     festival_days: int = 16
-    festival_kg_h: tuple[float, float] = (150.0, 230.0)
+    festival_kg_h: tuple[float, float] = (200.0, 300.0)
     #: Errors of the transport that the service uses: drawn uniformly from ± these.
     wind_turn_deg: float = 10.0
     wind_scale: float = 0.15

@@ -15,16 +15,29 @@ from monitor.twin.settings import TwinSettings
 #: Median wind speed [m s⁻¹] and its limits.
 _WIND_M_S: Final = (4.8, 2.2, 11.0)
 _AFTERNOON_MIXING_M: Final = (950.0, 1850.0)
-#: Power laws σ = c xᵈ (rows A … F; (a, b, p) of σy, then σz; b = 1 makes (1 + b x)ᵖ a power): near Briggs'
-#: open country at 1 to 10 km, apart from it nearer and further.  The service is given Briggs' curves.
+#: Dispersion as the service's transport model has it: between Briggs' open country and city (rows A … F,
+#: columns (a, b, p) of σy then σz, as in `monitor.transport.plume.BRIGGS`); σy is that of ten minutes times
+#: 6^0.2 = 1.4 for an hour (Turner 1970, Workbook of Atmospheric Dispersion Estimates, chapter 5).
+ANALYSED_CURVES: Final = np.array(
+    [
+        [0.378, 2e-4, -0.5, 0.220, 4e-4, 0.25],
+        [0.322, 2e-4, -0.5, 0.170, 4e-4, 0.25],
+        [0.217, 2e-4, -0.5, 0.130, 8e-5, -0.5],
+        [0.158, 2e-4, -0.5, 0.092, 8e-4, -0.5],
+        [0.112, 2e-4, -0.5, 0.050, 8e-4, -0.7],
+        [0.092, 2e-4, -0.5, 0.036, 8e-4, -0.7],
+    ]
+)
+#: Dispersion as it is: power laws σ = c xᵈ (b = 1 makes (1 + b x)ᵖ a power), equal to the analysed curves at
+#: 1 and 10 km and apart from them nearer, between and further.
 TRUE_CURVES: Final = np.array(
     [
-        [0.417, 1.0, -0.1, 0.350, 1.0, -0.08],
-        [0.303, 1.0, -0.1, 0.200, 1.0, -0.08],
-        [0.209, 1.0, -0.1, 0.290, 1.0, -0.20],
-        [0.152, 1.0, -0.1, 0.600, 1.0, -0.40],
-        [0.114, 1.0, -0.1, 0.450, 1.0, -0.42],
-        [0.076, 1.0, -0.1, 0.240, 1.0, -0.42],
+        [1.372, 1.0, -0.20, 0.085, 1.0, 0.15],
+        [1.170, 1.0, -0.20, 0.070, 1.0, 0.14],
+        [0.788, 1.0, -0.20, 0.267, 1.0, -0.11],
+        [0.574, 1.0, -0.20, 0.770, 1.0, -0.35],
+        [0.406, 1.0, -0.20, 0.970, 1.0, -0.49],
+        [0.336, 1.0, -0.20, 0.700, 1.0, -0.49],
     ]
 )
 
@@ -69,8 +82,8 @@ def analysed_weather(rng: np.random.Generator, settings: TwinSettings, epoch: st
     time = settings.hours(epoch)
     n = time.size
     # Two wind components with a synoptic memory give all directions, westerlies a little more often.
-    along, across = ar1(rng, n, 45.0, 2)
-    direction = np.rad2deg(np.arctan2(-(along + 0.35), -across)) + 12.0 * ar1(rng, n, 2.0)[0]
+    along, across = ar1(rng, n, 24.0, 2)
+    direction = np.rad2deg(np.arctan2(-(along + 0.35), -across)) + 16.0 * ar1(rng, n, 1.5)[0]
     median, low, high = _WIND_M_S
     speed = np.clip(median * np.exp(0.30 * ar1(rng, n, 30.0)[0] + 0.10 * ar1(rng, n, 2.0)[0]), low, high)
     clear = np.clip(0.6 + 0.25 * ar1(rng, n, 20.0)[0], 0.15, 1.0)

@@ -52,7 +52,7 @@ def test_the_sum_over_cells_is_the_crosswind_integral(direction):
     n = 61
     grid = Grid(7.43 + (np.arange(n) - n // 2) * 0.02, 48.28 + (np.arange(n) - n // 2) * 0.0134)
     fast = plume.plume_footprints(grid, STATION, 50.0, weather(5.0, direction, 1200.0, 3))
-    west, east, south, north = plume.cell_edges_m(grid, STATION)
+    _, east, _, north = plume.cell_edges_m(grid, STATION)
     toward = np.array([np.sin(np.deg2rad(direction)), np.cos(np.deg2rad(direction))])
     # Where the plume's axis leaves the grid; the plume's width smears that edge.
     reach = min(east[n // 2].max() / max(toward[0], 1e-9), north.max() / max(toward[1], 1e-9))
