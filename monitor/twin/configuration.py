@@ -160,24 +160,31 @@ def _sources(site: Site) -> list[str]:
 def _inventories(settings: TwinSettings) -> list[str]:
     years = {epoch: int(str(start)[:4]) for epoch, start in settings.starts.items()}
 
-    def table(id_: str, path: str, reader: str, species: str, sector: str, year: int) -> str:
-        path = f"inventories/{path}"
-        return _table(
-            "[inventory]", id=id_, path=path, reader=reader, species=species, sector=sector, year=year
-        )
+    def table(id_: str, map_: str, path: str, reader: str, species: str, sector: str, year: int) -> str:
+        fields = {"reader": reader, "species": species, "sector": sector, "year": year}
+        return _table("[inventory]", id=id_, map=map_, path=f"inventories/{path}", **fields)
 
     base = years["base"]
     tables = []
     for gas, sectors in (("co2", FOSSIL), ("ch4", METHANE)):
         tables += [
-            table(f"cadastre-{gas}-{s}", cadastre_name(gas, s, base), "openghg-flux", gas, s, base)
+            table(
+                f"cadastre-{gas}-{s}",
+                f"cadastre-{gas}",
+                cadastre_name(gas, s, base),
+                "openghg-flux",
+                gas,
+                s,
+                base,
+            )
             for s in sectors
         ]
     tables += [
-        table(f"proxy-co2-{s}", proxy_name("co2", s, base), "edgar-flux", "co2", s, base) for s in FOSSIL
+        table(f"proxy-co2-{s}", "proxy-co2", proxy_name("co2", s, base), "edgar-flux", "co2", s, base)
+        for s in FOSSIL
     ]
     tables += [
-        table(f"biosphere-{y}", biosphere_name(y), "openghg-flux", "co2", "biosphere", y)
+        table(f"biosphere-{y}", "biosphere", biosphere_name(y), "openghg-flux", "co2", "biosphere", y)
         for y in years.values()
     ]
     return tables
@@ -241,8 +248,6 @@ def _blocks() -> list[str]:
 
 
 def _inversions(settings: TwinSettings) -> list[str]:
-    biospheres = [f"biosphere-{str(start)[:4]}" for start in settings.starts.values()]
-
     def inversion(species: str, background: dict[str, Any], mismatch: dict[str, Any], **rest: Any) -> str:
         return "".join(
             [
@@ -264,7 +269,6 @@ def _inversions(settings: TwinSettings) -> list[str]:
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },
-        reference=[*(f"cadastre-co2-{s}" for s in FOSSIL), *biospheres],
     )
     ch4 = inversion(
         "ch4",
@@ -276,7 +280,6 @@ def _inversions(settings: TwinSettings) -> list[str]:
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },
-        reference=[f"cadastre-ch4-{s}" for s in METHANE],
     )
     return [co2, ch4]
 
