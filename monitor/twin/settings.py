@@ -32,13 +32,13 @@ class TwinSettings:
     change: float = -0.25
     control_change: float = -0.02
     festival_days: int = 16
-    festival_kg_h: tuple[float, float] = (200.0, 300.0)
+    festival_kg_h: tuple[float, float] = (250.0, 350.0)
     #: Errors of the transport that the service uses: drawn uniformly from ± these.
     wind_turn_deg: float = 10.0
     wind_scale: float = 0.15
     mixing_bias: float = 0.20
     #: Model–data mismatch: 1σ relative to the enhancement, and the range of its correlation time [h].
-    mismatch: float = 0.18
+    mismatch: float = 0.15
     mismatch_hours: tuple[float, float] = (6.0, 24.0)
 
     def __post_init__(self) -> None:

@@ -82,8 +82,8 @@ def analysed_weather(rng: np.random.Generator, settings: TwinSettings, epoch: st
     time = settings.hours(epoch)
     n = time.size
     # Two wind components with a synoptic memory give all directions, westerlies a little more often.
-    along, across = ar1(rng, n, 24.0, 2)
-    direction = np.rad2deg(np.arctan2(-(along + 0.35), -across)) + 16.0 * ar1(rng, n, 1.5)[0]
+    along, across = ar1(rng, n, 20.0, 2)
+    direction = np.rad2deg(np.arctan2(-(along + 0.35), -across)) + 18.0 * ar1(rng, n, 1.5)[0]
     median, low, high = _WIND_M_S
     speed = np.clip(median * np.exp(0.30 * ar1(rng, n, 30.0)[0] + 0.10 * ar1(rng, n, 2.0)[0]), low, high)
     clear = np.clip(0.6 + 0.25 * ar1(rng, n, 20.0)[0], 0.15, 1.0)
