@@ -106,7 +106,7 @@ def true_weather(
     days = -(-n // 24)
     daily = np.repeat(rng.standard_normal((3, days)), 24, axis=1)[:, :n]
     direction = (
-        analysed["wind_direction"].values + error.turn_deg + 5.0 * daily[0] + 5.0 * ar1(rng, n, 2.0)[0]
+        analysed["wind_direction"].values + error.turn_deg + 4.0 * daily[0] + 4.0 * ar1(rng, n, 2.0)[0]
     )
     speed = analysed["wind_speed"].values * error.speed_factor * np.exp(0.06 * daily[1])
     mixing = analysed["boundary_layer_height"].values * error.mixing_factor[epoch] * np.exp(0.08 * daily[2])
