@@ -168,11 +168,16 @@ class FluxBlockSection(Model):
         "cells", description="a flux per cell, or one scaling of the whole field"
     )
     step_days: Positive | None = Field(None, description="length of a time step [d]; one per epoch if absent")
-    relative_sd: Positive = Field(description="1σ of a cell (or of the scaling) relative to the reference field")
+    relative_sd: Positive = Field(
+        description="1σ of a cell (or of the scaling) relative to the reference field"
+    )
     length_km: Positive = Field(10.0, description="e-folding length of the prior correlation [km]")
     time_days: Positive = Field(30.0, description="e-folding time of the prior correlation [d]")
     hour_factors: tuple[NonNegative, ...] = Field(
         (), description="24 factors of the local hour, mean 1; absent: constant or as in the file"
+    )
+    length_log_sd: NonNegative = Field(
+        0.3, description="how far the data may move the length (1σ of its logarithm); 0 holds it fixed"
     )
     floor: NonNegative = Field(
         0.3, description="least 1σ of a cell, relative to relative_sd times the mean reference flux"
@@ -190,7 +195,9 @@ class BackgroundSection(Model):
     by_side: bool = Field(
         False, description="a factor and a constant per inflow side (N, E, S, W by the wind), estimated"
     )
-    baseline_quantile: Fraction = Field(0.2, description="quantile of the remote station taken as its baseline")
+    baseline_quantile: Fraction = Field(
+        0.2, description="quantile of the remote station taken as its baseline"
+    )
     baseline_days: Positive = Field(10.0, description="width of the baseline's window [d]")
 
 
@@ -217,7 +224,9 @@ class InversionSection(Model):
     species: SpeciesId
     background: BackgroundSection
     mismatch: MismatchSection
-    reference: tuple[str, ...] = Field((), description="inventories whose mean is the reference field; all if empty")
+    reference: tuple[str, ...] = Field(
+        (), description="inventories whose mean is the reference field; all if empty"
+    )
     estimate_scales: bool = Field(True, description="fit the scales by marginal likelihood")
     transport_scale_sd: NonNegative = Field(
         0.0, description="1σ of a multiplicative transport error common to all epochs (cancels in ratios)"
@@ -241,7 +250,9 @@ class ScanSection(Model):
     """The search for sources that are in no inventory."""
 
     species: SpeciesId
-    places: tuple[tuple[float, float], ...] = Field((), description="[lon, lat]; every cell of the grid if empty")
+    places: tuple[tuple[float, float], ...] = Field(
+        (), description="[lon, lat]; every cell of the grid if empty"
+    )
     min_days: int = Field(3, ge=1)
     max_days: int = Field(28, ge=1)
     false_alarm: Fraction = Field(0.05, description="family-wise probability of a false alarm")
@@ -286,7 +297,9 @@ class CityConfig(Model):
             if s.station is not None and s.station not in stations
         ]
         modelled = {i.species for i in self.inversion}
-        faults += [f"city.species: '{s}' has no [[inversion]]" for s in self.city.species if s not in modelled]
+        faults += [
+            f"city.species: '{s}' has no [[inversion]]" for s in self.city.species if s not in modelled
+        ]
         faults += [
             f"block '{b.name}': hour_factors needs 24 values, found {len(b.hour_factors)}"
             for b in self.block
@@ -321,11 +334,15 @@ class ClaimSection(Model):
     scope: Literal["territorial", "scope-1", "scope-1-2", "consumption"] = "territorial"
     period: tuple[Moment, Moment] | None = None
     epochs: tuple[str, str] | None = Field(None, description="change: [from, to]")
-    value: float | None = Field(None, description="level: a total; change: signed fraction, -0.25 is a 25 % cut")
+    value: float | None = Field(
+        None, description="level: a total; change: signed fraction, -0.25 is a 25 % cut"
+    )
     unit: str | None = None
     reading: Literal["at least", "equal"] = "at least"
     tolerance: Positive | None = Field(None, description="level, equal: half-width relative to the value")
-    margin: Positive | None = Field(None, description="change: smallest cut that counts; half the claim if absent")
+    margin: Positive | None = Field(
+        None, description="change: smallest cut that counts; half the claim if absent"
+    )
     lon_deg: float | None = None
     lat_deg: float | None = None
     evaluate_on: tuple[Moment, ...] = ()
@@ -415,7 +432,9 @@ def _load(path: Path, model: type[M]) -> M:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            "the configuration file is not there", found=str(path), remedy="check the path, or run `monitor init`"
+            "the configuration file is not there",
+            found=str(path),
+            remedy="check the path, or run `monitor init`",
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("the file is not TOML", found=str(error), where=str(path)) from error

@@ -53,7 +53,7 @@ def _fraction(region: Region, boxes: np.ndarray, grid: Grid) -> np.ndarray:
             found=f"bounds {shape.bounds}",
             remedy="check the order of longitude and latitude",
         )
-    return np.clip(inside, 0.0, 1.0).reshape(grid.shape)
+    return np.asarray(np.clip(inside, 0.0, 1.0).reshape(grid.shape))
 
 
 def _shape(region: Region) -> shapely.Geometry:

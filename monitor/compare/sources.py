@@ -39,12 +39,19 @@ class Candidates:
     days : int
     windows : (w, 2) int
         First day and day after the last.
+    place : (c, 2) int
+        Row and column of each candidate on the grid.
     """
 
     effect: np.ndarray
     day: np.ndarray
     days: int
     windows: np.ndarray
+    place: np.ndarray
+
+    def near(self, cell: int, reach: int = 2) -> np.ndarray:
+        """Candidates within `reach` cells of one (c,): hits there are the same event."""
+        return np.asarray(np.abs(self.place - self.place[cell]).max(axis=1) <= reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +162,10 @@ def _collect(
 ) -> Hit:
     top = float(z.max())
     log_weight = 0.5 * (np.maximum(z, 0.0) ** 2 - top**2) / widen**2
-    cells, windows = np.nonzero((np.exp(log_weight) > _LEAST_WEIGHT) & (z > 0))
     best_cell, best_window = np.unravel_index(int(np.argmax(z)), z.shape)
     first, last = candidates.windows[best_window]
+    near = candidates.near(int(best_cell))[:, None] & _overlapping(candidates.windows, first, last)[None, :]
+    cells, windows = np.nonzero((np.exp(log_weight) > _LEAST_WEIGHT) & (z > 0) & near)
     found = strength[cells, windows]
     return Hit(
         cell=int(best_cell),
@@ -170,6 +178,13 @@ def _collect(
         strengths=found,
         sigmas=widen * found / z[cells, windows],
     )
+
+
+def _overlapping(windows: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Windows that share at least half of their union with [first, last): the same event."""
+    common = np.minimum(windows[:, 1], last) - np.maximum(windows[:, 0], first)
+    union = np.maximum(windows[:, 1], last) - np.minimum(windows[:, 0], first)
+    return np.asarray(common >= 0.5 * union)
 
 
 def upper_limit(hit: Hit, scale_sd: float) -> float:

@@ -14,11 +14,13 @@ hours, distances in km.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.linalg import lapack
 
 from monitor.errors import NumericalError
@@ -76,84 +78,116 @@ def exponential(distance: np.ndarray, length: float) -> np.ndarray:
 class SpaceTimeBlock:
     """H Q Hᵀ of a flux block: Q = v² (T ⊗ S), S = exp(−d/ℓ), T = exp(−|Δt|/τ) over the time steps.
 
+    An observation touches the steps its footprint reaches.  The (row, step) pairs with influence are the
+    *pieces*; with g the footprint of a piece times the reference σ of the cells,
+
+        K = v² A (T_pieces ∘ G S Gᵀ) Aᵀ,     A (n, pieces) sums the pieces of an observation.
+
     Attributes
     ----------
-    jacobian : tuple of (n, s) arrays, one per time step
-        Footprints times the reference standard deviation of each cell [µmol mol⁻¹ per unit of v].
+    pieces : (q, s)
+        G [µmol mol⁻¹ per unit of v].
+    row, step : (q,)
+        Observation and time step of each piece.
+    n : int
+        Number of observations.
     distance_km : (s, s)
     step_hours : (p,)
         Middles of the time steps.
-    parameters : (scale, length_km, time_hours)
+    scale, length, time : Parameter
     """
 
     name: str
-    jacobian: tuple[np.ndarray, ...]
+    pieces: np.ndarray
+    row: np.ndarray
+    step: np.ndarray
+    n: int
     distance_km: np.ndarray
     step_hours: np.ndarray
-    parameters: tuple[Parameter, Parameter, Parameter]
-    _unit: object = field(init=False, repr=False)
+    scale: Parameter
+    length: Parameter
+    time: Parameter
+    _projected: Callable[[float], tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # the projection through S costs n·s² and depends on the length alone: keep the last few
-        object.__setattr__(self, "_unit", lru_cache(maxsize=4)(self._projected))
+        # the projection through S costs q·s² and depends on the length alone: keep the last few
+        object.__setattr__(self, "_projected", lru_cache(maxsize=3)(self._project))
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        jacobian: tuple[np.ndarray, ...],
+        distance_km: np.ndarray,
+        step_hours: np.ndarray,
+        parameters: tuple[Parameter, Parameter, Parameter],
+    ) -> SpaceTimeBlock:
+        """From one (n, s) array per time step."""
+        rows = [np.flatnonzero(np.any(part != 0, axis=1)) for part in jacobian]
+        return cls(
+            name,
+            np.concatenate([part[r] for part, r in zip(jacobian, rows, strict=True)]),
+            np.concatenate(rows),
+            np.repeat(np.arange(len(jacobian)), [r.size for r in rows]),
+            jacobian[0].shape[0],
+            distance_km,
+            step_hours,
+            *parameters,
+        )
 
     @property
-    def n(self) -> int:
-        return int(self.jacobian[0].shape[0])
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (self.scale, self.length, self.time)
 
-    def _rows(self) -> list[np.ndarray]:
-        return [np.flatnonzero(np.any(step != 0, axis=1)) for step in self.jacobian]
-
-    def _projected(self, length: float) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
-        """H_k S H_lᵀ and H_k (∂S/∂ln ℓ) H_lᵀ for all pairs of steps, on their non-zero rows."""
-        rows = self._rows()
+    def _project(self, length: float) -> tuple[np.ndarray, np.ndarray]:
+        """G S Gᵀ and G (∂S/∂ln ℓ) Gᵀ (q, q); the latter is empty when the length is held fixed."""
         space = exponential(self.distance_km, length)
-        slope = space * (self.distance_km / length)
-        blocks, slopes = [], []
-        for k, step in enumerate(self.jacobian):
-            left = step[rows[k]]
-            left_s, left_d = left @ space, left @ slope
-            blocks.append([left_s @ other[rows[i]].T for i, other in enumerate(self.jacobian)])
-            slopes.append([left_d @ other[rows[i]].T for i, other in enumerate(self.jacobian)])
-        return blocks, slopes
+        plain = (self.pieces @ space) @ self.pieces.T
+        if self.length.log_sd == 0:
+            return plain, np.zeros((0, 0))
+        space *= self.distance_km / length
+        return plain, (self.pieces @ space) @ self.pieces.T
 
-    def _assemble(self, blocks: list[list[np.ndarray]], weight: np.ndarray) -> np.ndarray:
-        rows = self._rows()
-        out = np.zeros((self.n, self.n))
-        for k, row in enumerate(blocks):
-            for i, block in enumerate(row):
-                out[np.ix_(rows[k], rows[i])] += weight[k, i] * block
-        return out
+    def _lag(self) -> np.ndarray:
+        return np.asarray(np.abs(self.step_hours[:, None] - self.step_hours[None, :]))
+
+    def _between_pieces(self, matrix: np.ndarray) -> np.ndarray:
+        """A (p, p) matrix spread to pieces (q, q)."""
+        return np.asarray(matrix[self.step[:, None], self.step[None, :]])
+
+    def _one_piece_each(self) -> bool:
+        return self.row.size == self.n and bool((np.sort(self.row) == np.arange(self.n)).all())
 
     def covariance(self, values: np.ndarray) -> np.ndarray:
         scale, length, tau = values
-        blocks, _ = self._unit(float(length))  # type: ignore[operator]
-        lag = np.abs(self.step_hours[:, None] - self.step_hours[None, :])
-        return scale**2 * self._assemble(blocks, exponential(lag, tau))
+        plain, _ = self._projected(float(length))
+        parts = scale**2 * plain * self._between_pieces(exponential(self._lag(), tau))
+        if self._one_piece_each():
+            back = np.argsort(self.row)
+            return np.asarray(parts[back[:, None], back[None, :]])
+        gather = sp.csr_array(
+            (np.ones(self.row.size), (self.row, np.arange(self.row.size))), (self.n, self.row.size)
+        )
+        return np.asarray(gather @ (gather @ parts).T)
 
     def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
         scale, length, tau = values
-        blocks, slopes = self._unit(float(length))  # type: ignore[operator]
-        rows = self._rows()
-        lag = np.abs(self.step_hours[:, None] - self.step_hours[None, :])
-        time = exponential(lag, tau)
-        total, by_length, by_time = 0.0, 0.0, 0.0
-        for k in range(len(rows)):
-            for i in range(len(rows)):
-                part = weight[np.ix_(rows[k], rows[i])]
-                here = time[k, i] * float(np.sum(part * blocks[k][i]))
-                total += here
-                by_time += here * lag[k, i] / tau
-                by_length += time[k, i] * float(np.sum(part * slopes[k][i]))
-        return scale**2 * np.array([2.0 * total, by_length, by_time])
+        plain, slope = self._projected(float(length))
+        time = exponential(self._lag(), tau)
+        weighted = weight[self.row[:, None], self.row[None, :]] * self._between_pieces(time)
+        by_length = float(np.sum(weighted * slope)) if slope.size else 0.0
+        weighted *= plain
+        by_time = (
+            float(np.sum(weighted * self._between_pieces(self._lag() / tau))) if self.time.log_sd else 0.0
+        )
+        return scale**2 * np.array([2.0 * float(weighted.sum()), by_length, by_time])
 
     def select(self, keep: np.ndarray) -> SpaceTimeBlock:
-        return SpaceTimeBlock(
-            self.name,
-            tuple(step[keep] for step in self.jacobian),
-            self.distance_km,
-            self.step_hours,
-            self.parameters,
+        place = np.full(self.n, -1)
+        place[keep] = np.arange(keep.size)
+        kept = place[self.row] >= 0
+        return replace(
+            self, pieces=self.pieces[kept], row=place[self.row[kept]], step=self.step[kept], n=keep.size
         )
 
 
@@ -181,7 +215,7 @@ class TemporalProcess:
 
     def _profile(self, values: np.ndarray) -> np.ndarray:
         profile = values[0] * self.amplitude
-        return profile if self.classes is None else profile * values[2:][self.classes]
+        return np.asarray(profile if self.classes is None else profile * values[2:][self.classes])
 
     def covariance(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(markov_covariance(self.hours, self.group, self._profile(values), values[1]))
@@ -291,7 +325,7 @@ class ObservationModel:
             for c, v in zip(self.components, self.split(values), strict=True)
             if names is None or c.name in names
         ]
-        return np.sum(chosen, axis=0)
+        return np.asarray(np.sum(chosen, axis=0))
 
     def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Σ_ij weight_ij ∂Ψ_ij/∂ln v for all parameters."""

@@ -23,6 +23,7 @@ from monitor.inversion.components import (
 )
 from monitor.inversion.state import FluxBlock, StateBlock, distance_km, time_steps
 from monitor.inversion.table import ObservationTable, join
+from monitor.transport.footprints import select_receptors
 from monitor.transport.forward import jacobian, modelled_enhancement
 
 #: Names of the background's components (the part B C Bᵀ of Ψ).
@@ -200,24 +201,18 @@ def _block(
     mean = _step_means(flux, steps)
     parameters = (
         Parameter(f"{block.name} scale", block.relative_sd, 0.7 if assumptions.estimate_scales else 0.0),
-        Parameter(f"{block.name} length", block.length_km, 0.3 if assumptions.estimate_scales else 0.0, "km"),
+        Parameter(
+            f"{block.name} length", block.length_km, block.length_log_sd * assumptions.estimate_scales, "km"
+        ),
         Parameter(f"{block.name} time", block.time_days * 24.0, 0.0, "h"),
     )
     if block.resolution == "pattern":
         columns = _pattern_jacobian(block, flux, footprints, table, steps, assumptions)
         ones = np.ones((steps.shape[0], 1))
-        return StateBlock(
-            block.name, steps, columns, ones, ones, mean, np.zeros((1, 1)), _fixed_length(parameters)
-        )
+        return StateBlock(block.name, steps, columns, ones, ones, mean, np.zeros((1, 1)), parameters)
     columns = _cell_jacobian(block, footprints, table, steps, grid, assumptions)
     sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
     return StateBlock(block.name, steps, columns, mean, sigma, None, distance_km(grid), parameters)
-
-
-def _fixed_length(
-    parameters: tuple[Parameter, Parameter, Parameter],
-) -> tuple[Parameter, Parameter, Parameter]:
-    return (parameters[0], replace(parameters[1], log_sd=0.0), parameters[2])
 
 
 def _sum_of_sectors(flux: xr.Dataset, sectors: tuple[str, ...]) -> xr.Dataset:
@@ -254,7 +249,7 @@ def _hour_weights(block: FluxBlock, dataset: xr.Dataset, utc_offset_h: float) ->
         return np.ones(dataset.sizes["receptor"])
     local = dataset["time"].values + np.timedelta64(round(utc_offset_h * 3600), "s")
     hour = ((local - local.astype("datetime64[D]")) / np.timedelta64(3600, "s")).astype(int)
-    return np.asarray(block.hour_factors)[hour]
+    return np.asarray(np.asarray(block.hour_factors)[hour])
 
 
 def _cell_jacobian(
@@ -270,7 +265,7 @@ def _cell_jacobian(
     for inlet in table.inlets:
         average, dataset = table.averaging[inlet], footprints[inlet]
         used = np.unique(average.indices)
-        part = select_used(dataset, used)
+        part = select_receptors(dataset, used)
         weights = _hour_weights(block, part, assumptions.selection.utc_offset_h)
         operator = sp.diags_array(weights) @ jacobian(part, steps, early="first")
         rows.append((average[:, used] @ operator).tocsr())
@@ -279,13 +274,6 @@ def _cell_jacobian(
         np.ascontiguousarray(stacked[:, k * n_cells : (k + 1) * n_cells].toarray())
         for k in range(steps.shape[0])
     )
-
-
-def select_used(dataset: xr.Dataset, used: np.ndarray) -> xr.Dataset:
-    """The receptors that enter an average."""
-    from monitor.transport.footprints import select_receptors
-
-    return select_receptors(dataset, used)
 
 
 def _pattern_jacobian(
@@ -301,7 +289,7 @@ def _pattern_jacobian(
     for inlet in table.inlets:
         average, dataset = table.averaging[inlet], footprints[inlet]
         used = np.unique(average.indices)
-        part = select_used(dataset, used)
+        part = select_receptors(dataset, used)
         weights = _hour_weights(block, part, assumptions.selection.utc_offset_h)
         modelled = modelled_enhancement(part, flux).values[0] * weights
         parts.append(average[:, used] @ modelled)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor.domain import Grid, Interval
-from monitor.inversion.components import Parameter, SpaceTimeBlock, exponential
+from monitor.inversion.components import Component, Parameter, SpaceTimeBlock, TemporalProcess, exponential
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class FluxBlock:
     floor
         Part of the mean reference that every cell's σ has at least: where a map has nothing, the
         truth may have something.
+    length_log_sd
+        How far the data may move the length (1σ of its logarithm); 0 holds it fixed.
     """
 
     name: str
@@ -46,6 +48,7 @@ class FluxBlock:
     time_days: float = 30.0
     hour_factors: tuple[float, ...] = ()
     floor: float = 0.3
+    length_log_sd: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,7 @@ class StateBlock:
         Prior mean flux [µmol m⁻² s⁻¹].
     distance_km : (s, s)
     parameters : scale, length_km, time_hours
+        The length means nothing to a pattern, and is not a hyperparameter there.
     """
 
     name: str
@@ -86,10 +90,22 @@ class StateBlock:
         """H x_a (n,) [µmol mol⁻¹]."""
         return np.asarray(np.sum([h @ x for h, x in zip(self.jacobian, self.prior, strict=True)], axis=0))
 
-    def component(self) -> SpaceTimeBlock:
+    def component(self) -> Component:
         """Its covariance in observation space."""
+        if self.fields is not None:
+            return self._pattern_component()
         scaled = tuple(h * s[None, :] for h, s in zip(self.jacobian, self.sigma, strict=True))
-        return SpaceTimeBlock(self.name, scaled, self.distance_km, self.step_hours, self.parameters)
+        return SpaceTimeBlock.of(self.name, scaled, self.distance_km, self.step_hours, self.parameters)
+
+    def _pattern_component(self) -> TemporalProcess:
+        """Each observation sees the scaling of one step: a process in the middles of the steps."""
+        columns = np.column_stack([h[:, 0] * s[0] for h, s in zip(self.jacobian, self.sigma, strict=True)])
+        step = np.argmax(columns != 0, axis=1)
+        scale, _, time = self.parameters
+        amplitude = columns[np.arange(step.size), step]
+        return TemporalProcess(
+            self.name, self.step_hours[step], np.zeros(step.size, dtype="i8"), amplitude, scale, time
+        )
 
     def loading(self, weight: np.ndarray, interval: Interval) -> np.ndarray:
         """Row a (p, s) of the total Σ_cells weight · flux, averaged over `interval`.
@@ -100,13 +116,12 @@ class StateBlock:
             Area fraction × cell area × unit factor.
         """
         share = overlap_share(self.steps, interval)
-        if self.fields is None:
-            return share[:, None] * weight[None, :]
-        return share[:, None] * (self.fields @ weight)[:, None]
+        seen = weight[None, :] if self.fields is None else (self.fields @ weight)[:, None]
+        return np.asarray(share[:, None] * seen)
 
     def covariance_times(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Q aᵀ for rows `rows` (k, p, s), as (k, p, s)."""
-        scale, length, tau = values
+        scale, length, tau = values if values.size == 3 else (values[0], 1.0, values[1])
         space = exponential(self.distance_km, length)
         lag = np.abs(self.step_hours[:, None] - self.step_hours[None, :])
         mixed = np.einsum("pq,kqs->kps", exponential(lag, tau), rows * self.sigma)

@@ -132,8 +132,8 @@ def _warnings(solved: Solved) -> list[str]:
     for variant in solved.variants:
         if variant.posterior.inflation > 1.05 and variant.posterior.neighbours:
             warnings.append(
-                f"{solved.case.species}, {variant.name}: left-out days are missed by more than the model says; "
-                f"all variances were multiplied by {variant.posterior.inflation:.2f}."
+                f"{solved.case.species}, {variant.name}: left-out days are missed by more than the model "
+                f"says; all variances were multiplied by {variant.posterior.inflation:.2f}."
             )
     return warnings
 
@@ -198,7 +198,8 @@ def _quantity(
     section = city.inversion_of(claim.species)
     reference = _flat(one.case.reference[block])
     alternatives = {
-        "uniform": np.full(reference.size, reference.mean()),
+        # even over the cells that emit at all: nobody claims a cut at sea
+        "uniform": np.where(reference > 0.05 * reference.mean(), reference.mean(), 0.0),
         "core": np.where(reference > np.median(reference[reference > 0]), reference, 0.0),
     }
     for name, dataset in maps.items():

@@ -94,8 +94,8 @@ def judge_source(
         responses={"the source itself": 1.0},
         uncertainty_rule=(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability is that of all "
-            f"{search.candidates.windows.shape[0]} windows together."
+            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability is that of "
+            f"all {search.candidates.windows.shape[0]} windows together."
         ),
         false_alarm=hit.p_value,
     )
@@ -127,9 +127,12 @@ def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: in
     windows = day_windows(dates.size, min_days, max_days)
     span = (dates[windows[:, 1] - 1] - dates[windows[:, 0]]).astype(int)
     windows = windows[span == windows[:, 1] - windows[:, 0] - 1]
+    place = np.stack(np.unravel_index(cells, problem.grid.shape), axis=1)
     lon, lat = np.meshgrid(problem.grid.lon_deg, problem.grid.lat_deg)
     lonlat = np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1)
-    return _Search(Candidates(effect, np.searchsorted(dates, date), dates.size, windows), lonlat, dates)
+    return _Search(
+        Candidates(effect, np.searchsorted(dates, date), dates.size, windows, place), lonlat, dates
+    )
 
 
 def _cells_of(places: tuple[tuple[float, float], ...], posterior: Posterior) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""From a posterior to verdicts: regions, comparability, statistics, rules, the search for sources."""
