@@ -64,7 +64,7 @@ def _read(path: Path, reader: str, context: dict[str, Any]) -> dict[str, Any]:
     from monitor.plugins import ReadContext, get_reader
 
     chosen = get_reader(reader)
-    station = _station(context.pop("station")) if context.get("station") else None
+    station = _station(context["station"]) if context["station"] else None
     given = {key: value for key, value in context.items() if key != "station"}
     dataset = chosen.read(path, ReadContext(station=station, **given))
     if chosen.kind == "observations":

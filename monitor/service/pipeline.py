@@ -19,12 +19,13 @@ import monitor
 from monitor.archive import Archive, content_digest
 from monitor.config import CityConfig
 from monitor.domain import Interval
-from monitor.errors import MissingInputError
+from monitor.errors import MissingInputError, MonitorError
 from monitor.service import intake as files
 from monitor.service import months as calendar
 from monitor.service.entries import Entry, as_document, record_entries, store_entries
 from monitor.service.inputs import Inputs, ensure_sufficient, find_inputs, inputs_key, load_data, span
 from monitor.service.ledger import Claim, Ledger, StepKey, process_owner
+from monitor.service.logs import redact
 from monitor.service.release import release_key, released, write_release
 from monitor.service.run import Analyse, Run, RunOptions, RunOutcome, load_configuration, open_archive
 
@@ -143,8 +144,16 @@ def _step(run: Run, step: str, inputs: Inputs, *, output: str) -> Iterator[Claim
         yield claim
     except BaseException as error:
         if claim is not None:
-            claim.failed(str(error) or type(error).__name__)
+            claim.failed(redact(_reason(error)))
         raise
+
+
+def _reason(error: BaseException) -> str:
+    """Why a step failed, for the ledger."""
+    if isinstance(error, MonitorError):
+        return str(error)
+    name = "out of memory" if isinstance(error, MemoryError) else type(error).__name__
+    return f"{name}: {error}".removesuffix(": ")
 
 
 def is_done(archive: Archive, ledger: Ledger, key: StepKey, output: str) -> bool:

@@ -38,7 +38,7 @@ Report = Callable[[str, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Service:
-    """A service as configured: paths are absolute, cities by id."""
+    """A service as configured: paths are absolute, cities by id; `work` does a job, as `run_job` does."""
 
     config: ServiceConfig
     cities: dict[str, Path]
@@ -46,6 +46,7 @@ class Service:
     workdir: Path
     clock: Callable[[], datetime] = utcnow
     analyse: str | None = None
+    work: Callable[..., Any] = run_job
 
     @property
     def limits(self) -> Limits:
@@ -166,7 +167,7 @@ def _attempt(
 ) -> dict[str, Any] | str:
     """The worker's answer, or why there is none; the reason is in the ledger too."""
     try:
-        answer: dict[str, Any] = run_job(job, service.limits, stop=stop.at_once)
+        answer: dict[str, Any] = service.work(job, service.limits, stop=stop.at_once)
         return answer
     except WorkerError as error:
         reason = redact(str(error))

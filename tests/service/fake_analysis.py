@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from monitor.contracts import USABLE
+from monitor.errors import NumericalError
 from monitor.service.analysis import Analysis
 
 
@@ -85,7 +86,12 @@ def devour(*_, **__):
     """Takes all the memory there is."""
     hoard = []
     while True:
-        hoard.append(np.ones(10_000_000))
+        hoard.append(np.empty(50_000_000))
+
+
+def refuse(*_, **__):
+    """Finds fault with the data."""
+    raise NumericalError("not positive definite")
 
 
 def die(*_, **__):
