@@ -91,6 +91,14 @@ def read_sheet(archive: Archive, key: str) -> dict[str, Any]:
     return sheet
 
 
+def read_sheets(archive: Archive, city: str) -> dict[str, dict[str, Any]]:
+    """Every intake sheet of a city, by key."""
+    return {
+        record.key: json.loads(archive.load_document(record.digest))
+        for record in archive.find(kind="intake", prefix=f"intake/{city}/")
+    }
+
+
 def as_document(content: Any) -> bytes:
     """Canonical JSON: equal content gives equal bytes."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1, allow_nan=False).encode()

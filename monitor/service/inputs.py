@@ -21,7 +21,7 @@ from monitor.domain import Interval, iso_z
 from monitor.errors import MissingInputError
 from monitor.plugins import get_reader
 from monitor.service import months as calendar
-from monitor.service.entries import FOOTPRINTS, as_document, data_key, flux_key, read_sheet, sheet_key
+from monitor.service.entries import FOOTPRINTS, as_document, flux_key, read_sheets, sheet_key
 
 if TYPE_CHECKING:
     from monitor.service.analysis import CityData
@@ -89,13 +89,13 @@ def find_inputs(
     `sheets` (by key) and `fluxes` (digest by inventory) stand before the archive's: what an intake is
     about to record, or what the caller has read already.
     """
+    sheets = read_sheets(archive, city.city.id) | dict(sheets or {})
     days: dict[str, dict[str, dict[str, str]]] = {}
     first, last = str(window.start.date()), str((window.end - timedelta(microseconds=1)).date())
     for source in city.source:
         for month in calendar.months_touched(window):
             key = sheet_key(city.city.id, source.id, month)
-            sheet = sheets[key] if sheets is not None and key in sheets else read_sheet(archive, key)
-            for group, digests in sheet["days"].items():
+            for group, digests in sheets.get(key, {"days": {}})["days"].items():
                 known = days.setdefault(source.id, {}).setdefault(group, {})
                 known |= {day: digest for day, digest in digests.items() if first <= day <= last}
     inventories = dict(fluxes or {})
@@ -156,13 +156,15 @@ def load_data(archive: Archive, city: CityConfig, window: Interval) -> tuple[Cit
     inventories: dict[str, xr.Dataset] = {}
     objects: list[dict[str, Any]] = []
     single = len(city.city.species) == 1
+    sheets = read_sheets(archive, city.city.id)
+    months = _month_records(archive, city.city.id, window)
     for source in city.source:
         for group in (FOOTPRINTS, *city.city.species):
-            records = _month_records(archive, city.city.id, source.id, group, window)
+            records = months.get((source.id, group), [])
             rows = _rows_of(archive, records, window)
             if rows is None:
                 continue
-            objects += [_provenance(archive, city.city.id, source.id, record) for record in records]
+            objects += [_provenance(sheets, city.city.id, source.id, record) for record in records]
             if group == FOOTPRINTS:
                 footprints[source.id] = rows
             else:
@@ -176,10 +178,17 @@ def load_data(archive: Archive, city: CityConfig, window: Interval) -> tuple[Cit
 
 
 def _month_records(
-    archive: Archive, city: str, source: str, group: str, window: Interval
-) -> list[ObjectRecord]:
-    found = [archive.current(data_key(city, source, group, m)) for m in calendar.months_touched(window)]
-    return [record for record in found if record is not None]
+    archive: Archive, city: str, window: Interval
+) -> dict[tuple[str, str], list[ObjectRecord]]:
+    """The archived months that the window touches, ascending, by source and gas (or "footprints")."""
+    found: dict[tuple[str, str], list[ObjectRecord]] = {}
+    for record in archive.find(prefix=f"observations/{city}/", valid_overlaps=window):
+        _, _, source, group, _ = record.key.split("/")
+        found.setdefault((source, group), []).append(record)
+    for record in archive.find(prefix=f"footprints/{city}/", valid_overlaps=window):
+        _, _, source, _ = record.key.split("/")
+        found.setdefault((source, FOOTPRINTS), []).append(record)
+    return found
 
 
 def _rows_of(archive: Archive, records: list[ObjectRecord], window: Interval) -> xr.Dataset | None:
@@ -190,11 +199,14 @@ def _rows_of(archive: Archive, records: list[ObjectRecord], window: Interval) ->
     return rows if rows.sizes[calendar.row_dim(rows)] else None
 
 
-def _provenance(archive: Archive, city: str, source: str, record: ObjectRecord) -> dict[str, Any]:
+def _provenance(
+    sheets: Mapping[str, dict[str, Any]], city: str, source: str, record: ObjectRecord
+) -> dict[str, Any]:
     """An archived month with the names of the files it was made from."""
-    sheet = read_sheet(archive, sheet_key(city, source, record.key.rsplit("/", 1)[1]))
-    names = {sheet["files"][sha256]["name"] for sha256 in record.made_from if sha256 in sheet["files"]}
-    return _described(record, sorted(names))
+    files = sheets[sheet_key(city, source, record.key.rsplit("/", 1)[1])]["files"]
+    return _described(
+        record, sorted({files[sha256]["name"] for sha256 in record.made_from if sha256 in files})
+    )
 
 
 def _described(record: ObjectRecord, names: list[str]) -> dict[str, Any]:

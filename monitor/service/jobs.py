@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -15,6 +14,7 @@ from monitor.domain import Interval, parse_utc
 from monitor.errors import MissingInputError
 from monitor.service import intake as files
 from monitor.service import months as calendar
+from monitor.service.entries import read_sheets
 from monitor.service.inputs import ensure_sufficient, find_inputs, window_of
 from monitor.service.ledger import Ledger, StepKey, process_owner
 from monitor.service.pipeline import is_done, run_interval
@@ -80,10 +80,7 @@ def _sorted_out(
 ) -> tuple[list[Interval], list[tuple[Interval, str]]]:
     """The due intervals, and those that wait with the reason."""
     ledger = Ledger(archive, process_owner())
-    sheets = {
-        record.key: json.loads(archive.load_document(record.digest))
-        for record in archive.find(kind="intake", prefix=f"intake/{city.city.id}/")
-    }
+    sheets = read_sheets(archive, city.city.id)
     due, waiting = [], []
     for interval in intervals:
         window = window_of(interval, window_days)

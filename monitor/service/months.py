@@ -134,8 +134,9 @@ def within(dataset: xr.Dataset, interval: Interval) -> xr.Dataset:
 
 def split_months(dataset: xr.Dataset, months: Sequence[str]) -> dict[str, xr.Dataset]:
     """The rows of each of `months`; months without rows are left out."""
-    parts = {month: within(dataset, month_interval(month)) for month in months}
-    return {month: part for month, part in parts.items() if part.sizes[row_dim(part)]}
+    of_row = middles(dataset).astype("datetime64[M]").astype(str)
+    present = set(of_row.tolist())
+    return {month: take_rows(dataset, of_row == month) for month in months if month in present}
 
 
 def take_rows(dataset: xr.Dataset, keep: np.ndarray) -> xr.Dataset:
@@ -159,18 +160,30 @@ def _entries_of(count: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 
 def day_digests(dataset: xr.Dataset) -> dict[str, str]:
-    """A digest of the rows of each day (UTC, by the middle of the row), dated ``yyyy-mm-dd``."""
+    """A digest of the rows of each day (UTC, by the middle of the row), dated ``yyyy-mm-dd``.
+
+    The rows must ascend in time, as those of a merged month do.
+    """
     days = middles(dataset).astype("datetime64[D]")
-    found = {}
-    for day in np.unique(days):
-        rows = take_rows(dataset, days == day)
-        hasher = hashlib.sha256()
-        for name in sorted(str(name) for name in rows.variables if name not in ("origin", "lat", "lon")):
-            values = np.ascontiguousarray(rows[name].values)
-            hasher.update(f"{name} {values.dtype} {values.shape};".encode())
-            hasher.update(values.tobytes())
-        found[str(day)] = hasher.hexdigest()[:32]
-    return found
+    found, first = np.unique(days, return_index=True)
+    edges = {row_dim(dataset): np.append(first, days.size)}
+    for count, entry_dim, _ in _RAGGED:
+        if count in dataset:
+            total = np.append(0, np.cumsum(dataset[count].values))
+            edges[entry_dim] = total[edges["receptor"]]
+    names = sorted(str(name) for name in dataset.variables if name not in ("origin", "lat", "lon"))
+    columns = [(name, dataset[name].values, edges[str(dataset[name].dims[0])]) for name in names]
+    return {str(day): _digest_of(columns, i) for i, day in enumerate(found)}
+
+
+def _digest_of(columns: Sequence[tuple[str, np.ndarray, np.ndarray]], day: int) -> str:
+    """The digest of the rows between a column's edges `day` and `day` + 1, over all columns."""
+    hasher = hashlib.sha256()
+    for name, values, edge in columns:
+        part = np.ascontiguousarray(values[edge[day] : edge[day + 1]])
+        hasher.update(f"{name} {part.dtype} {part.shape};".encode())
+        hasher.update(part.tobytes())
+    return hasher.hexdigest()[:32]
 
 
 # --- merging -----------------------------------------------------------------------------------------
