@@ -123,7 +123,11 @@ def observations_dataset(columns: ObservationColumns, attributes: Mapping[str, o
                 ppm | {"long_name": "mole fraction in dry air", "ancillary_variables": "flag flag_reason"},
             ),
             "uncertainty": ("time", column(columns.uncertainty, nan, "f8"), ppm | {"long_name": "1 sigma"}),
-            "stdev": ("time", column(columns.stdev, nan, "f8"), ppm | {"long_name": "spread in the interval"}),
+            "stdev": (
+                "time",
+                column(columns.stdev, nan, "f8"),
+                ppm | {"long_name": "spread in the interval"},
+            ),
             "count": ("time", column(columns.count, np.zeros(n), "i4"), {"units": "1"}),
             "flag": ("time", column(columns.flag, nan, "i1"), flag_attributes()),
             "flag_reason": ("time", column(columns.flag_reason, np.zeros(n), "i4"), reason_attributes()),
@@ -159,7 +163,9 @@ def _fail(name: str, what: str, **parts: str) -> ContractError:
 def _ensure_variables(dataset: xr.Dataset, name: str, expected: Mapping[str, tuple[str, ...]]) -> None:
     for variable, dims in expected.items():
         if variable not in dataset.variables:
-            raise _fail(name, f"variable '{variable}' is missing", found=", ".join(map(str, dataset.variables)))
+            raise _fail(
+                name, f"variable '{variable}' is missing", found=", ".join(map(str, dataset.variables))
+            )
         if dataset[variable].dims != dims:
             raise _fail(
                 name, f"'{variable}' has wrong dims", expected=str(dims), found=str(dataset[variable].dims)
@@ -170,7 +176,9 @@ def _ensure_time(dataset: xr.Dataset, name: str, *, bounds: str = "time_bnds", u
     time, bnds = dataset["time"].values, dataset[bounds].values
     for variable, values in (("time", time), (bounds, bnds)):
         if values.dtype != np.dtype("datetime64[ns]"):
-            raise _fail(name, f"'{variable}' has a wrong type", expected="datetime64[ns]", found=str(values.dtype))
+            raise _fail(
+                name, f"'{variable}' has a wrong type", expected="datetime64[ns]", found=str(values.dtype)
+            )
         if np.isnat(values).any():
             raise _fail(name, f"'{variable}' holds NaT at index {int(np.argmax(np.isnat(values)))}")
     steps = np.diff(time).astype("i8")
@@ -190,7 +198,9 @@ def _ensure_time(dataset: xr.Dataset, name: str, *, bounds: str = "time_bnds", u
 def _ensure_attributes(dataset: xr.Dataset, name: str, required: tuple[str, ...]) -> None:
     missing = [key for key in required if key not in dataset.attrs]
     if missing:
-        raise _fail(name, f"attributes missing: {', '.join(missing)}", found=", ".join(map(str, dataset.attrs)))
+        raise _fail(
+            name, f"attributes missing: {', '.join(missing)}", found=", ".join(map(str, dataset.attrs))
+        )
 
 
 def _ensure_units(dataset: xr.Dataset, name: str, variable: str, expected: str) -> None:
@@ -259,7 +269,11 @@ def footprints_dataset(
     ).assign(
         {
             "entry_count": ("receptor", resolved[0].astype("i8"), {"sample_dimension": "entry"}),
-            "cell": ("entry", resolved[1].astype("i4"), {"long_name": "flat cell index, ilat * n_lon + ilon"}),
+            "cell": (
+                "entry",
+                resolved[1].astype("i4"),
+                {"long_name": "flat cell index, ilat * n_lon + ilon"},
+            ),
             "hours_back": ("entry", resolved[2].astype("i2"), {"units": "h"}),
             "value": ("entry", resolved[3].astype("f4"), fp),
             "residual_count": ("receptor", residual[0].astype("i8"), {"sample_dimension": "residual_entry"}),
@@ -291,7 +305,14 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
             "residual_value": ("residual_entry",),
         },
     )
-    required = ("station", "inlet_height_m", "station_longitude_deg", "station_latitude_deg", "model", "source_digest")
+    required = (
+        "station",
+        "inlet_height_m",
+        "station_longitude_deg",
+        "station_latitude_deg",
+        "model",
+        "source_digest",
+    )
     _ensure_attributes(dataset, name, required)
     _ensure_time(dataset, name, unique=True)
     n_cells = dataset.sizes["lat"] * dataset.sizes["lon"]
@@ -303,10 +324,14 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
         _ensure_finite(dataset, name, value)
         total = int(dataset[count].sum())
         if total != dataset[cell].size:
-            raise _fail(name, f"'{count}' does not add up", expected=str(dataset[cell].size), found=str(total))
+            raise _fail(
+                name, f"'{count}' does not add up", expected=str(dataset[cell].size), found=str(total)
+            )
         cells = dataset[cell].values
         if cells.size and not (0 <= cells.min() and cells.max() < n_cells):
-            raise _fail(name, f"'{cell}' out of the grid", expected=f"0 … {n_cells - 1}", found=str(cells.max()))
+            raise _fail(
+                name, f"'{cell}' out of the grid", expected=f"0 … {n_cells - 1}", found=str(cells.max())
+            )
     return dataset
 
 

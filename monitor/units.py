@@ -26,7 +26,9 @@ FOOTPRINT: Final = "umol mol-1 (umol m-2 s-1)-1"
 
 _MOLE_FRACTION_TO_PPM: Final = MappingProxyType(
     {
-        **dict.fromkeys(("umol mol-1", "µmol mol-1", "μmol mol-1", "umol.mol-¹", "µmol.mol-¹", "umol.mol-1"), 1.0),
+        **dict.fromkeys(
+            ("umol mol-1", "µmol mol-1", "μmol mol-1", "umol.mol-¹", "µmol.mol-¹", "umol.mol-1"), 1.0
+        ),
         **dict.fromkeys(("µmol/mol", "μmol/mol", "umol/mol", "ppm", "1e-6", "micromol mol-1"), 1.0),
         **dict.fromkeys(("nmol mol-1", "nmol.mol-¹", "nmol.mol-1", "nmol/mol", "ppb", "1e-9"), 1e-3),
         **dict.fromkeys(("nanomol mol-1", "nanomol/mol", "1e-09"), 1e-3),

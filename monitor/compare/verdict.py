@@ -175,7 +175,7 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
     if answer != UNDECIDED and not reasons:
         return answer, ()
     if detectable > evidence.smallest_decidable:
-        reasons.append("below-detectable-change")
+        reasons.insert(0, "below-detectable-change")
     if evidence.share_from_data < 0.5:
         reasons.append("prior-driven")
     if evidence.n_observations < 60 or not reasons:

@@ -222,7 +222,7 @@ def _blocks() -> list[str]:
             relative_sd=0.3,
             length_km=8.0,
             length_log_sd=0.0,
-            time_days=400.0,
+            time_days=7000.0,
             **fossil,
         ),
         _table(

@@ -126,11 +126,11 @@ def _sites(settings: TwinSettings) -> tuple[Site, ...]:
         return Site(Station(id_, lon, lat, (inlet,), _NAMES[id_]), kind, co2, ch4)
 
     return (
-        site("NRD", 1.4, 11.8, 60.0, "icos", 0.05, 0.6),
-        site("SUD", 3.8, -11.6, 55.0, "icos", 0.05, 0.6),
-        site("MID", -0.8, -1.2, 50.0, "gcwerks", 0.10, 1.0),
-        site("WST", -11.2, 1.2, 40.0, "openghg", 0.40, 3.0),
-        site("HAF", 9.4, 1.2, 35.0, "lowcost", 1.00, None),
+        site("NRD", 1.4, 15.0, 100.0, "icos", 0.05, 0.6),
+        site("SUD", 3.8, -15.0, 100.0, "icos", 0.05, 0.6),
+        site("MID", -0.8, -1.2, 80.0, "gcwerks", 0.10, 1.0),
+        site("WST", -15.0, 1.2, 80.0, "openghg", 0.40, 3.0),
+        site("HAF", 14.5, 1.2, 70.0, "lowcost", 1.00, None),
     )
 
 

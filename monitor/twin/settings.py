@@ -38,7 +38,7 @@ class TwinSettings:
     wind_scale: float = 0.15
     mixing_bias: float = 0.20
     #: Model–data mismatch: 1σ relative to the enhancement, and the range of its correlation time [h].
-    mismatch: float = 0.15
+    mismatch: float = 0.12
     mismatch_hours: tuple[float, float] = (6.0, 24.0)
 
     def __post_init__(self) -> None:
