@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # as the command line does; numpy is not loaded yet
 
 # The same examples on every machine: a failure in CI is a failure on the desk. `HYPOTHESIS_PROFILE=search`
 # looks for new ones.

@@ -6,6 +6,7 @@ there are several inputs), an error included: ``{"error": {…}}``; the message 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,6 +15,11 @@ from typing import Final, NamedTuple, NoReturn
 import click
 
 import monitor
+
+# Our matrices are small and many: BLAS threads wait for each other, the longer the busier the machine is.
+# They are counted when numpy is loaded, so this stands before anything that loads it.
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 
 class _Place(NamedTuple):

@@ -22,6 +22,8 @@ from typing import Any, Final
 
 from monitor.errors import MonitorError, StorageError
 
+#: Variables that say how many threads a BLAS uses; more than one only spins on small matrices.
+BLAS_THREADS: Final = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _STDERR_KEPT: Final = 2000
 #: How often the parent looks whether the worker has ended [s].
 _POLL_S: Final = 0.05
@@ -66,6 +68,7 @@ def run_job(job: Mapping[str, Any], limits: Limits, *, stop: Callable[[], bool] 
         stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
+        env=worker_environment(),
     )
     reason = ""
     deadline = time.monotonic() + limits.wall_s
@@ -84,6 +87,11 @@ def run_job(job: Mapping[str, Any], limits: Limits, *, stop: Callable[[], bool] 
                 _kill_group(process.pid)
     _kill_group(process.pid)  # what it may have left behind
     return _answer(process, out, err, reason, limits)
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker: ours, with one BLAS thread unless the operator says otherwise."""
+    return dict.fromkeys(BLAS_THREADS, "1") | dict(os.environ)
 
 
 def _kill_group(pid: int) -> None:
