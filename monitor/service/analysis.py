@@ -97,7 +97,7 @@ def analyse(
         verdicts=verdicts,
         inventories={k: v for s in solved.values() for k, v in _inventories(s).items()},
         sources=sources,
-        figures=_figures(solved),
+        figures=_figures(solved) | _searched(city, solved),
         warnings=warnings,
     )
 
@@ -340,6 +340,12 @@ def _figures(solved: Mapping[str, Solved]) -> dict[str, object]:
         "dofs": sum(f["dofs"] for f in by_species.values()),  # type: ignore[misc]
         "by_species": by_species,
     }
+
+
+def _searched(city: CityConfig, solved: Mapping[str, Solved]) -> dict[str, object]:
+    """How many places the scans looked at; nothing without a scan."""
+    places = [len(s.places) or int(np.prod(solved[s.species].case.grid.shape)) for s in city.scan]
+    return {"sources_searched": sum(places)} if places else {}
 
 
 def _species_figures(one: Solved) -> dict[str, object]:
