@@ -114,4 +114,5 @@ def _scan_check(sources: Sequence[Mapping[str, Any]], festival: Mapping[str, Any
 def _cells_apart(source: Mapping[str, Any], other: Mapping[str, Any], grid: Grid) -> int:
     """The greater of the distances in rows and in columns."""
     steps = {"lon": grid.lon_step_deg, "lat": grid.lat_step_deg}
-    return max(int(round(abs(source[axis] - other[axis]) / step)) for axis, step in steps.items())
+    apart: list[float] = [abs(source[axis] - other[axis]) / step for axis, step in steps.items()]
+    return max(round(cells) for cells in apart)
