@@ -73,9 +73,23 @@ def log_evidence(
 
 
 def maximise(
-    model: ObservationModel, residual: np.ndarray, fixed: np.ndarray | None = None, *, iterations: int = 60
+    model: ObservationModel,
+    residual: np.ndarray,
+    fixed: np.ndarray | None = None,
+    *,
+    start: np.ndarray | None = None,
+    iterations: int = 60,
 ) -> Hyperparameters:
     """The parameters that maximise evidence times prior, by L-BFGS in logarithms.
+
+    Parameters
+    ----------
+    residual : (n,)
+        Observations minus the prior's prediction [µmol mol⁻¹].
+    fixed : (n, q), optional
+        Columns with a flat prior.
+    start : (parameters,), optional
+        Where to begin; the prior medians if absent.
 
     Raises
     ------
@@ -84,25 +98,29 @@ def maximise(
     """
     parameters = model.parameters
     columns = np.zeros((residual.size, 0)) if fixed is None else fixed
-    start = np.log(model.starts)
+    median = np.log(model.starts)
     width = np.array([p.log_sd for p in parameters])
     free = width > 0
+    if not free.any():
+        value, _ = log_evidence(model, model.starts, residual, columns)
+        return Hyperparameters(parameters, model.starts, np.zeros((width.size, width.size)), value, 1)
 
     def objective(step: np.ndarray) -> tuple[float, np.ndarray]:
-        theta = start.copy()
+        theta = median.copy()
         theta[free] += step * width[free]
         value, gradient = log_evidence(model, np.exp(theta), residual, columns)
         return -value + 0.5 * float(step @ step), -(gradient[free] * width[free]) + step
 
+    begin = np.zeros(int(free.sum())) if start is None else (np.log(start) - median)[free] / width[free]
     found = optimize.minimize(
         objective,
-        np.zeros(int(free.sum())),
+        np.clip(begin, -4.0, 4.0),
         jac=True,
         method="L-BFGS-B",
         bounds=[(-4.0, 4.0)] * int(free.sum()),
         options={"maxiter": iterations, "ftol": 1e-7, "gtol": 1e-2},
     )
-    theta = start.copy()
+    theta = median.copy()
     theta[free] += found.x * width[free]
     covariance = np.zeros((len(parameters), len(parameters)))
     curvature = _curvature(objective, found.x)

@@ -129,6 +129,12 @@ def solve_factored(lower: np.ndarray, residual: np.ndarray, fixed: np.ndarray | 
 
 
 def _least_squares(x_half: np.ndarray, r_half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    n, count = x_half.shape
+    if count > n:
+        raise NumericalError(
+            f"{count} fixed effects cannot be estimated from {n} observations",
+            remedy="take a longer period, more hours of the day, or fewer patterns at once",
+        )
     scale = np.linalg.norm(x_half, axis=0)
     if not (scale > 0).all():
         raise NumericalError(
