@@ -384,13 +384,12 @@ def _mismatch(
         ),
     ]
     if mismatch.variability_factor is not None:
-        spread = np.where(np.isfinite(table.spread), table.spread, np.nanmedian(table.spread))
         parts.append(
             TemporalProcess(
                 "variability",
                 table.hours,
                 station,
-                spread,
+                _known_spread(table),
                 Parameter("variability", mismatch.variability_factor, freedom),
                 Parameter("variability time", 3.0, 0.7 * freedom, "h"),
             )
@@ -421,6 +420,19 @@ def _mismatch(
             )
         )
     return parts
+
+
+def _known_spread(table: ObservationTable) -> np.ndarray:
+    """Spread within the hour, the median of the known ones where it is not known (n,)."""
+    known = np.isfinite(table.spread)
+    if not known.any():
+        raise InputError(
+            "an error by variability needs the spread within the hour",
+            expected="a 'stdev' in some observation",
+            found=f"none in {table.n} observations of {', '.join(table.inlets)}",
+            remedy="leave out mismatch.variability_factor",
+        )
+    return np.where(known, table.spread, np.median(table.spread[known]))
 
 
 def hour_class(table: ObservationTable, utc_offset_h: float) -> np.ndarray:

@@ -188,6 +188,8 @@ def _row_of(observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 def _reasons(observations: xr.Dataset, row: np.ndarray) -> np.ndarray:
     """Why each footprint hour cannot be used; "" where it can."""
+    if observations.sizes["time"] == 0:
+        return np.full(row.size, "no row", dtype=object)
     flag = np.where(row >= 0, observations["flag"].values[row], Flag.MISSING)
     mask = np.where(row >= 0, observations["flag_reason"].values[row], Reason.GAP)
     out = np.full(row.size, "", dtype=object)
@@ -203,12 +205,17 @@ def _reasons(observations: xr.Dataset, row: np.ndarray) -> np.ndarray:
 def _averaged(
     observations: xr.Dataset, row: np.ndarray, used: np.ndarray, group: np.ndarray, n: int
 ) -> dict[str, np.ndarray]:
-    """Group means; of uncertainties too, because calibration errors do not average out."""
-    count = np.bincount(group, minlength=n)
+    """Group means; of uncertainties too, because calibration errors do not average out.
+
+    An uncertainty or spread unknown for some hours is the mean of the others, NaN when none is known.
+    """
     out = {}
     for name in ("mole_fraction", "uncertainty", "stdev"):
         values = observations[name].values[row[used]]
-        out[name] = np.bincount(group, weights=values, minlength=n) / np.maximum(count, 1)
+        known = np.isfinite(values)
+        count = np.bincount(group[known], minlength=n)
+        total = np.bincount(group[known], weights=values[known], minlength=n)
+        out[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return out
 
 

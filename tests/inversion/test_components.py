@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -221,7 +222,7 @@ def test_kernels_give_the_same_without_the_compiler():
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER], env=environment, capture_output=True, text=True, check=True
     )
-    covariance, rows = (np.array(eval(line)) for line in done.stdout.splitlines())
+    covariance, rows = (np.array(json.loads(line)) for line in done.stdout.splitlines())
     hours, group, profile = np.array([0.0, 3.0, 4.0]), np.array([0, 0, 1]), np.array([1.0, 2.0, 3.0])
     np.testing.assert_allclose(covariance, kernels.markov_covariance(hours, group, profile, 6.0), rtol=1e-14)
     found = kernels.markov_contract(hours, group, profile, 6.0, np.ones((3, 3)))[0]
