@@ -105,23 +105,26 @@ def scan(
     known : (n, q), optional
         Responses of sources already found; they get a flat prior.
     draws : int
-        Simulations of the null distribution of the largest z.
+        Simulations of the null distribution of the largest z; without any, p is 1.
     """
     solution = solve_factored(posterior.solution.lower, posterior.problem.residual, known)
     noise = _null_residuals(solution, draws, seed)
     weighted = np.column_stack([solution.alpha, _project(solution, noise)])
-    precision = solution.precision
+    order = np.argsort(candidates.day, kind="stable")
+    precision = solution.precision[np.ix_(order, order)]
+    effect, day, weighted = candidates.effect[order], candidates.day[order], weighted[order]
     starts, ends = candidates.windows[:, 0], candidates.windows[:, 1]
     best = np.full(weighted.shape[1], -np.inf)
-    z_all = np.full((candidates.effect.shape[1], starts.size), -np.inf)
+    n_cells = effect.shape[1]
+    z_all = np.full((n_cells, starts.size), -np.inf)
     strength = np.zeros_like(z_all)
-    n_cells = candidates.effect.shape[1]
-    order = np.argsort(candidates.day, kind="stable")
-    edges = np.searchsorted(candidates.day[order], np.arange(candidates.days))
     for c in range(n_cells):
-        column = candidates.effect[order, c]
-        gram = _gram(column[:, None] * precision[np.ix_(order, order)] * column[None, :], edges, candidates)
-        score = _by_day(column[:, None] * weighted[order], edges, candidates)
+        seen = np.flatnonzero(effect[:, c])
+        if not seen.size:
+            continue
+        column, bins = effect[seen, c][:, None], _Days(day[seen], candidates.days)
+        gram = bins.running_both(column * precision[np.ix_(seen, seen)] * column.T)
+        score = bins.running(column * weighted[seen])
         z, f = window_maxima(gram, score, starts, ends, best)
         z_all[c], strength[c] = z, f
         if progress:
@@ -142,19 +145,22 @@ def _project(solution: Solution, columns: np.ndarray) -> np.ndarray:
     return np.asarray(solution.precision @ columns)
 
 
-def _by_day(rows: np.ndarray, edges: np.ndarray, candidates: Candidates) -> np.ndarray:
-    """Running sums over days (days + 1, k) of rows sorted by day."""
-    padded = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)])
-    stops = np.append(edges, rows.shape[0])
-    return np.asarray(padded[stops])
+class _Days:
+    """Rows sorted by day (n,), summed over all days before each midnight: 0 … `days`."""
 
+    def __init__(self, day: np.ndarray, days: int) -> None:
+        self.days = days
+        self.present, self.first = np.unique(day, return_index=True)
 
-def _gram(weighted: np.ndarray, edges: np.ndarray, candidates: Candidates) -> np.ndarray:
-    """Two-dimensional running sums over days (days + 1, days + 1) of hᵢ Pᵢⱼ hⱼ."""
-    stops = np.append(edges, weighted.shape[0])
-    padded = np.zeros((weighted.shape[0] + 1, weighted.shape[1] + 1))
-    padded[1:, 1:] = weighted.cumsum(axis=0).cumsum(axis=1)
-    return np.asarray(padded[np.ix_(stops, stops)])
+    def running(self, rows: np.ndarray) -> np.ndarray:
+        """Running sums (days + 1, k) of rows (n, k)."""
+        sums = np.zeros((self.days + 1, rows.shape[1]))
+        sums[self.present + 1] = np.add.reduceat(rows, self.first, axis=0)
+        return sums.cumsum(axis=0)
+
+    def running_both(self, matrix: np.ndarray) -> np.ndarray:
+        """Running sums (days + 1, days + 1) of a matrix (n, n) in both directions."""
+        return self.running(self.running(matrix).T).T
 
 
 def _collect(

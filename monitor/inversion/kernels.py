@@ -55,11 +55,11 @@ def window_maxima(gram, score, starts, ends, best):  # type: ignore[no-untyped-d
         norm = gram[b, b] - gram[a, b] - gram[b, a] + gram[a, a]
         if norm <= 0.0:
             continue
-        root = np.sqrt(norm)
-        z[w] = (score[b, 0] - score[a, 0]) / root
-        strength[w] = z[w] / root
+        scale = 1.0 / np.sqrt(norm)
+        z[w] = (score[b, 0] - score[a, 0]) * scale
+        strength[w] = z[w] * scale
         for k in range(worlds):
-            value = (score[b, k] - score[a, k]) / root
+            value = (score[b, k] - score[a, k]) * scale
             if value > best[k]:
                 best[k] = value
     return z, strength
