@@ -28,7 +28,7 @@ def posterior_dataset(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
         `observation`, `hyperparameter`.
     """
     parts = [_maps(posterior), _totals(posterior, regions), _series(posterior), _hyperparameters(posterior)]
-    dataset = xr.merge(parts, combine_attrs="drop", join="exact")
+    dataset = xr.merge(parts, combine_attrs="override", join="exact")
     d = posterior.diagnostics
     dataset.attrs = {
         "Conventions": "CF-1.8",

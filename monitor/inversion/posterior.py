@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as default
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -33,12 +34,20 @@ class Total:
 
 @dataclass(frozen=True, eq=False)
 class FixedEffect:
-    """A flux pattern [µmol m⁻² s⁻¹] in one block and interval whose strength has a flat prior."""
+    """A flux pattern [µmol m⁻² s⁻¹] in one block and interval whose strength has a flat prior.
+
+    Attributes
+    ----------
+    adds : mapping of total's name -> value
+        What the pattern adds to a total where that is not its weight times `field`: an emission known to
+        lie inside a region counts there in full, although the region's edge cuts its cell.
+    """
 
     name: str
     block: str
     field: np.ndarray
     interval: Interval
+    adds: Mapping[str, float] = default(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +60,8 @@ class Posterior:
         Factor on all variances so that leave-one-day-out predictions have the spread they claim
         (at least 1: it widens, never narrows).
     neighbours : tuple of (values, lower)
-        Hyperparameters one σ away along each principal direction of their uncertainty, with the
-        factor of Ψ there.
+        Hyperparameters one σ away, on both sides, along each principal direction of their uncertainty,
+        with the factor of Ψ there.
     """
 
     problem: InverseProblem
@@ -90,7 +99,7 @@ class Posterior:
         between = np.zeros_like(central.covariance)
         for values, lower in self.neighbours:
             moved = _totals_at(self.problem, values, lower, totals, effects).shift - central.shift
-            between += np.outer(moved, moved)
+            between += 0.5 * np.outer(moved, moved)
         return replace(
             central,
             covariance=self.inflation * central.covariance + between,
@@ -106,8 +115,19 @@ def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray
     )
 
 
-def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | None = None) -> Posterior:
+def solve_problem(
+    problem: InverseProblem,
+    *,
+    fitted: hyper.Hyperparameters | None = None,
+    beside: np.ndarray | None = None,
+) -> Posterior:
     """Fit the scales (unless `fitted` is given), solve, diagnose.
+
+    Parameters
+    ----------
+    beside : (n, q), optional
+        Columns with a flat prior in the solution and its diagnostics, such as a source that is being
+        tested; totals are asked for with their own fixed effects.
 
     Raises
     ------
@@ -116,7 +136,7 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
     """
     found = fitted or hyper.maximise(problem.model, problem.residual)
     lower = cholesky_or_error(problem.model.covariance(found.values), "the covariance of the observations")
-    solution = solve_factored(lower, problem.residual)
+    solution = solve_factored(lower, problem.residual, beside)
     diagnostics = diagnose(problem, solution, found.values)
     return Posterior(
         problem=problem,
@@ -134,11 +154,11 @@ def _neighbours(
     eigenvalue, vector = np.linalg.eigh(found.log_covariance)
     for size, direction in zip(eigenvalue, vector.T, strict=True):
         if size > 1e-10:
-            values = found.values * np.exp(np.sqrt(size) * direction)
-            yield (
-                values,
-                cholesky_or_error(problem.model.covariance(values), "the covariance of the observations"),
-            )
+            # both sides: which of them an eigenvector points to is an accident of the library
+            for side in (-1.0, 1.0):
+                values = found.values * np.exp(side * np.sqrt(size) * direction)
+                covariance = problem.model.covariance(values)
+                yield values, cholesky_or_error(covariance, "the covariance of the observations")
 
 
 def _totals_at(
@@ -181,7 +201,7 @@ def _loading(problem: InverseProblem, total: Total, effect: FixedEffect) -> floa
     steps = problem.block(effect.block).steps
     inside = (steps[:, 0] < effect.interval.end64) & (steps[:, 1] > effect.interval.start64)
     share = float(overlap_share(steps, total.interval)[inside].sum())
-    return share * float(total.weight @ effect.field)
+    return share * effect.adds.get(total.name, float(total.weight @ effect.field))
 
 
 @dataclass(frozen=True, eq=False)

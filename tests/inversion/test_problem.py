@@ -1,4 +1,4 @@
-"""From datasets to a linear problem: every hour accounted for, rows averaged alike, no effect of unit or order."""
+"""From datasets to a linear problem: every hour accounted for; unit and order without effect."""
 
 from __future__ import annotations
 
