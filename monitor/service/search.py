@@ -14,6 +14,7 @@ from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.domain import iso_z
 from monitor.errors import InputError
 from monitor.inversion.posterior import Posterior
+from monitor.inversion.solution import solve_factored
 
 #: Most sources a scan reports; each found one is held fixed while the next is looked for.
 _MOST = 3
@@ -34,7 +35,7 @@ class _Search:
 def find_sources(
     section: ScanSection, posterior: Posterior, inversion: InversionSection, seed: int
 ) -> list[dict[str, object]]:
-    """Events of the scan below the declared false-alarm probability, the strongest first."""
+    """Events below the declared false-alarm probability: alarms first, each kind from the strongest on."""
     search = _search(posterior, _cells_of(section.places, posterior), section.min_days, section.max_days)
     known = np.zeros((posterior.problem.table.n, 0))
     events: list[dict[str, object]] = []
@@ -44,7 +45,7 @@ def find_sources(
             break
         events.append(_event(hit, search, posterior, inversion, seed))
         known = np.column_stack([known, _response(hit, search)])
-    return events
+    return sorted(events, key=lambda event: event["status"] != "alarm")
 
 
 def judge_source(
@@ -112,7 +113,7 @@ def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: in
     block = next(b for b in problem.blocks if b.fields is None)
     area = problem.grid.cell_area_m2().ravel()
     per_source = 1.0 / (units.kilograms_per_hour(problem.species) * area)
-    effect = np.sum([h[:, cells] for h in block.jacobian], axis=0) * per_source[cells]
+    effect = (np.sum(block.jacobian, axis=0) * per_source)[:, cells]
     offset = np.timedelta64(round(problem.assumptions.selection.utc_offset_h * 3600), "s")
     date = (problem.table.start + offset).astype("datetime64[D]")
     dates = np.concatenate(
@@ -204,7 +205,7 @@ def _event(
 def _status(hit: Hit, search: _Search, posterior: Posterior) -> str:
     """ "unconfirmed" when one instrument and fewer than three samples carry the hit."""
     response = _response(hit, search)
-    carried = response * posterior.solution.alpha
+    carried = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
     strong = carried > 0.1 * max(float(carried.max()), 1e-30)
     stations = np.unique(posterior.problem.table.station[strong])
     return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else "alarm"

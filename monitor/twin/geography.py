@@ -15,7 +15,7 @@ _KM_PER_DEGREE: Final = 111.195
 #: Boundaries between the outer districts, degrees counter-clockwise from east.
 _WEDGES: Final = {"north": (20.0, 170.0), "control": (170.0, 225.0), "east": (225.0, 380.0)}
 _CENTRE_KM: Final = 5.5
-FESTIVAL_KM: Final = (-4.3, 2.7)
+FESTIVAL_KM: Final = (-2.7, 0.9)
 
 
 @dataclass(frozen=True)
