@@ -65,28 +65,10 @@ def judge_source(
         answer = SUPPORTED
     elif claim.value is not None and upper_limit(hit, scale_sd) < claim.value:
         answer = CONTRADICTED
-    first, last = _dates(hit, search)
-    prior = {"sectors": list(claim.sectors), "place": [claim.lon_deg, claim.lat_deg]}
-    verdict = Verdict(
+    return Verdict(
         answer=answer,
         reasons=("too-little-data",) if answer == UNDECIDED else (),
-        claim={
-            "kind": "source",
-            "statement": claim.statement,
-            "species": claim.species,
-            "region": claim.region,
-            "claimed": {
-                "value": claim.value,
-                "unit": units.strength_unit(claim.species),
-                "reading": "present",
-            },
-            "claimed_by": claim.claimed_by,
-            "where": claim.where,
-            "adjustments": list(claim.adjustments),
-            "start": first,
-            "end": last,
-            **prior,
-        },
+        claim=_claim_json(claim, _dates(hit, search)),
         unit=units.strength_unit(claim.species),
         estimate=Estimate(value, sigma, low, high),
         probability=1.0 - hit.p_value,
@@ -94,13 +76,28 @@ def judge_source(
         share_from_data=1.0,
         responses={"the source itself": 1.0},
         uncertainty_rule=(
-            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability is that of "
-            f"all {search.candidates.windows.shape[0]} windows together."
+            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a transport "
+            f"error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers all "
+            f"{search.candidates.windows.shape[0]} windows together."
         ),
         false_alarm=hit.p_value,
-    )
-    return verdict.as_json()
+    ).as_json()
+
+
+def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object]:
+    return {
+        "kind": "source",
+        "statement": claim.statement,
+        "species": claim.species,
+        "region": claim.region,
+        "claimed": {"value": claim.value, "unit": units.strength_unit(claim.species), "reading": "present"},
+        "claimed_by": claim.claimed_by,
+        "where": claim.where,
+        "adjustments": list(claim.adjustments),
+        "place": [claim.lon_deg, claim.lat_deg],
+        "start": dates[0],
+        "end": dates[1],
+    }
 
 
 def _detectable(hit: Hit) -> float:
