@@ -198,7 +198,7 @@ class Grid:
 
 
 def _edges(centres: np.ndarray, step: float) -> np.ndarray:
-    return np.append(centres - step / 2, centres[-1] + step / 2)
+    return np.asarray(np.append(centres - step / 2, centres[-1] + step / 2))
 
 
 @dataclass(frozen=True)

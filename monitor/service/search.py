@@ -76,8 +76,8 @@ def judge_source(
         share_from_data=1.0,
         responses={"the source itself": 1.0},
         uncertainty_rule=(
-            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a transport "
-            f"error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers all "
+            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
+            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers all "
             f"{search.candidates.windows.shape[0]} windows together."
         ),
         false_alarm=hit.p_value,
