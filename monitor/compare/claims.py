@@ -34,7 +34,7 @@ from monitor.compare.verdict import (
     weigh,
 )
 from monitor.domain import Interval
-from monitor.inversion.posterior import FixedEffect, Posterior, Total
+from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
 from monitor.inversion.solution import TotalEstimate
 
 
@@ -54,9 +54,13 @@ class TransportScale:
     common_sd: float = 0.0
     epoch_sd: float = 0.0
 
-    def inflate(self, totals: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-        """Covariance of totals (k,) of k epochs with the error added; the common part cancels in ratios."""
-        shared = self.common_sd**2 * np.outer(totals, totals)
+    def inflate(self, totals: np.ndarray, covariance: np.ndarray, *, ratio: bool = False) -> np.ndarray:
+        """Covariance of totals (k,) of k epochs with the error added.
+
+        In a ratio of totals the common part cancels, and is left out: kept in the covariance it would
+        cancel from the σ of the ratio but still widen Fieller's interval, by (1 − z² common_sd²)^-½.
+        """
+        shared = 0.0 if ratio else self.common_sd**2 * np.outer(totals, totals)
         return np.asarray(covariance + shared + np.diag(self.epoch_sd**2 * totals**2))
 
 
@@ -94,13 +98,22 @@ class Quantity:
         return [Total(f"{self.region} {k}", self.block, self.weight, e) for k, e in enumerate(self.epochs)]
 
     def effects(self, pattern: np.ndarray) -> list[FixedEffect]:
-        """The pattern inside and outside the region, per epoch; an empty outside is left out."""
-        parts = [("inside", pattern * self.fraction), ("outside", pattern * (1.0 - self.fraction))]
-        kept = [(name, part) for name, part in parts if float(np.abs(part) @ self.area_m2) > 0]
+        """The pattern inside and outside the region, per epoch; an empty outside is left out.
+
+        In a cell that the region's edge cuts, the part inside counts in full and the part outside not at
+        all: weighing both by the cell's coverage would hide some of a change that ends at the edge.
+        """
+        size = float(self.weight @ pattern)
+        parts = [
+            ("inside", pattern * self.fraction, size),
+            ("outside", pattern * (1.0 - self.fraction), 0.0),
+        ]
+        names = [total.name for total in self.totals()]
         return [
-            FixedEffect(f"{name} {k}", self.block, part, epoch)
+            FixedEffect(f"{name} {k}", self.block, part, epoch, dict.fromkeys(names, adds))
             for k, epoch in enumerate(self.epochs)
-            for name, part in kept
+            for name, part, adds in parts
+            if float(np.abs(part) @ self.area_m2) > 0
         ]
 
 
@@ -120,8 +133,7 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     posterior = variant.posterior
     problem = posterior.problem
     found = posterior.totals(quantity.totals(), quantity.effects(quantity.patterns[pattern]))
-    prior = np.array([_prior_total(posterior, t) for t in quantity.totals()])
-    totals = prior + found.shift
+    totals = prior_totals(problem, quantity.totals()) + found.shift
     contrast = np.zeros(totals.size)
     contrast[-1] = 1.0
     if totals.size == 2:
@@ -136,15 +148,10 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     return Answer(
         f"{pattern}, {variant.name}",
         totals,
-        quantity.transport.inflate(totals, found.covariance),
+        quantity.transport.inflate(totals, found.covariance, ratio=totals.size == 2),
         responses,
         variant.station_out,
     )
-
-
-def _prior_total(posterior: Posterior, total: Total) -> float:
-    block = posterior.problem.block(total.block)
-    return float(np.sum(block.loading(total.weight, total.interval) * block.prior))
 
 
 def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
@@ -155,7 +162,8 @@ def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
 def share_from_data(found: TotalEstimate, contrast: np.ndarray) -> float:
     """1 − posterior over prior variance of a contrast of totals."""
     before = float(contrast @ found.prior_covariance @ contrast)
-    return 1.0 - float(contrast @ found.covariance @ contrast) / before
+    after = float(contrast @ found.covariance @ contrast)
+    return 1.0 - after / before if before > 0 else float("nan")
 
 
 @dataclass(frozen=True)
@@ -220,7 +228,7 @@ def judge(
         loo_coverage=main.diagnostics.loo_coverage,
         n_observations=main.problem.table.n,
         share_from_data=share,
-        smallest_decidable=abs(claim.value) if change else claim.width * abs(claim.value),
+        smallest_decidable=abs(claim.value) * (1.0 if claim.reading == "at least" else claim.width),
     )
     final, reasons = weigh(_rule(claim, pooled), pooled.detectable, evidence)
     return Verdict(

@@ -6,6 +6,7 @@ Each item is *equal*, a *declared* adjustment (named in the claim file, carried 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from monitor import units
@@ -34,7 +35,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Estimand:
-    """What the inversion estimates."""
+    """What the inversion estimates; `day_factors`: the hours not sampled follow declared factors."""
 
     species: str
     region_area_km2: float
@@ -42,6 +43,7 @@ class Estimand:
     biogenic_in_block: bool
     hours: str
     is_level: bool
+    day_factors: bool = False
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
@@ -51,9 +53,9 @@ def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Compa
     if estimand.is_level:
         items.append(_unit(statement))
         items.append(_year(statement, estimand))
-    items.append(Comparison("hours", *_hours(statement, estimand)))
+    items.append(_hours(statement, estimand))
     known = ("year", "area", "scope", "biogenic", "hour")
-    extra = [a for a in statement.adjustments if not any(word in a.lower() for word in known)]
+    extra = [a for a in statement.adjustments if not any(_names(a, word) for word in known)]
     return (*items, *(Comparison("other", DECLARED, text) for text in extra))
 
 
@@ -63,7 +65,12 @@ def is_comparable(items: tuple[Comparison, ...]) -> bool:
 
 
 def _declared(statement: Statement, word: str) -> str | None:
-    return next((a for a in statement.adjustments if word in a.lower()), None)
+    return next((a for a in statement.adjustments if _names(a, word)), None)
+
+
+def _names(adjustment: str, word: str) -> bool:
+    """Whether the text holds the word itself: "yearly" does not declare a difference of years."""
+    return re.search(rf"\b{word}s?\b", adjustment.lower()) is not None
 
 
 def _or_declared(statement: Statement, item: str, word: str, detail: str) -> Comparison:
@@ -126,9 +133,14 @@ def _year(statement: Statement, estimand: Estimand) -> Comparison:
     return _or_declared(statement, "period", "year", detail)
 
 
-def _hours(statement: Statement, estimand: Estimand) -> tuple[str, str]:
+def _hours(statement: Statement, estimand: Estimand) -> Comparison:
     if estimand.hours == "all hours":
-        return EQUAL, "all hours of the day"
+        return Comparison("hours", EQUAL, "all hours of the day")
     if not estimand.is_level:
-        return EQUAL, f"{estimand.hours} in both epochs; the cycle of the day is taken as unchanged"
-    return DECLARED, f"{estimand.hours}; carried to the whole day by the declared factors of the hour"
+        text = f"{estimand.hours} in both epochs; the cycle of the day is taken as unchanged"
+        return Comparison("hours", EQUAL, text)
+    if estimand.day_factors:
+        text = f"{estimand.hours}; carried to the whole day by the declared factors of the hour"
+        return Comparison("hours", DECLARED, text)
+    detail = f"{estimand.hours} against the whole day, without factors of the hour"
+    return _or_declared(statement, "hours", "hour", detail)

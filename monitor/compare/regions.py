@@ -15,6 +15,8 @@ from monitor.errors import InputError
 
 #: Name of the region that is the whole grid.
 WINDOW = "window"
+#: Least part of a region that must lie on the grid: a total of half a region is not the region's.
+LEAST_COVERED = 0.99
 
 
 def region_fractions(regions: Sequence[Region], grid: Grid) -> xr.Dataset:
@@ -27,7 +29,7 @@ def region_fractions(regions: Sequence[Region], grid: Grid) -> xr.Dataset:
     Raises
     ------
     InputError
-        When a polygon crosses itself, or lies wholly outside the grid.
+        When a polygon crosses itself, or more than 1 % of the region lies outside the grid.
     """
     west, south = np.meshgrid(grid.lon_edges_deg[:-1], grid.lat_edges_deg[:-1])
     east, north = np.meshgrid(grid.lon_edges_deg[1:], grid.lat_edges_deg[1:])
@@ -45,26 +47,30 @@ def _fraction(region: Region, boxes: np.ndarray, grid: Grid) -> np.ndarray:
     if not region.polygons_lonlat:
         return np.ones(grid.shape)
     shape = _shape(region)
-    inside = shapely.area(shapely.intersection(boxes, shape)) / shapely.area(boxes)
-    if inside.sum() == 0:
+    common = shapely.area(shapely.intersection(boxes, shape))
+    covered = float(common.sum()) / shape.area
+    if covered < LEAST_COVERED:
+        where = "outside the grid" if covered == 0 else f"only to {covered:.1%} on the grid"
         raise InputError(
-            f"region '{region.id}' lies outside the grid",
+            f"region '{region.id}' lies {where}",
             expected=grid.describe(),
-            found=f"bounds {shape.bounds}",
-            remedy="check the order of longitude and latitude",
+            found="bounds {:.6g}…{:.6g}° E, {:.6g}…{:.6g}° N".format(*np.take(shape.bounds, [0, 2, 1, 3])),
+            remedy="check the order of longitude and latitude, or cut the region at the grid's edge",
         )
-    return np.asarray(np.clip(inside, 0.0, 1.0).reshape(grid.shape))
+    return np.asarray(np.clip(common / shapely.area(boxes), 0.0, 1.0).reshape(grid.shape))
 
 
 def _shape(region: Region) -> shapely.Geometry:
-    shape = shapely.union_all([shapely.Polygon(ring) for ring in region.polygons_lonlat])
-    if not shape.is_valid or shape.area == 0:
-        raise InputError(
-            f"region '{region.id}' is no polygon",
-            found=shapely.is_valid_reason(shape),
-            remedy="draw it so that its edges do not cross",
-        )
-    return shape
+    parts = [shapely.Polygon(ring) for ring in region.polygons_lonlat]
+    for part in parts:
+        # before the union, which mends or stumbles over edges that cross
+        if not part.is_valid or part.area < 1e-12:  # square degrees, a square of ten centimetres
+            raise InputError(
+                f"region '{region.id}' is no polygon",
+                found=shapely.is_valid_reason(part) if not part.is_valid else "no area",
+                remedy="draw it so that its edges do not cross",
+            )
+    return shapely.union_all(parts)
 
 
 def region_area_km2(region: Region, grid: Grid) -> float:

@@ -74,7 +74,8 @@ def pool(members: Sequence[Estimate]) -> Estimate:
 def bayes_factor(estimate: Estimate, claimed: float) -> float:
     """Evidence for a change of the claimed size, N(0, c²), against no change."""
     wide = float(np.hypot(estimate.sigma, claimed))
-    return float(norm.pdf(estimate.value, scale=wide) / norm.pdf(estimate.value, scale=estimate.sigma))
+    log_ratio = norm.logpdf(estimate.value, scale=wide) - norm.logpdf(estimate.value, scale=estimate.sigma)
+    return float(np.exp(min(log_ratio, 700.0)))  # beyond e^700 no number holds it
 
 
 def probability_at_least(estimate: Estimate, claimed: float) -> float:

@@ -167,8 +167,8 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
     reasons = []
     if evidence.responses and min(evidence.responses.values()) < LEAST_RESPONSE:
         reasons.append("pattern-dependent")
-    opposite = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED}.get(answer)
-    if any(m.verdict == opposite for m in (*evidence.model_members, *evidence.station_members)):
+    said = {answer, *(m.verdict for m in (*evidence.model_members, *evidence.station_members))}
+    if {SUPPORTED, CONTRADICTED} <= said:
         reasons.append("unstable")
     if not 0.85 <= evidence.loo_coverage <= 1.0:
         reasons.append("poor-fit")

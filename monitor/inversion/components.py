@@ -180,7 +180,7 @@ class SpaceTimeBlock:
         by_time = (
             float(np.sum(weighted * self._between_pieces(self._lag() / tau))) if self.time.log_sd else 0.0
         )
-        return scale**2 * np.array([2.0 * float(weighted.sum()), by_length, by_time])
+        return np.asarray(scale**2 * np.array([2.0 * float(weighted.sum()), by_length, by_time]))
 
     def select(self, keep: np.ndarray) -> SpaceTimeBlock:
         place = np.full(self.n, -1)

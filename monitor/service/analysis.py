@@ -17,7 +17,7 @@ from monitor.compare.comparable import Estimand, Statement
 from monitor.compare.regions import region_area_km2, region_fractions
 from monitor.compare.statistics import LEVEL, gaussian, pool
 from monitor.compare.verdict import number
-from monitor.config import CityConfig, ClaimsConfig, ClaimSection
+from monitor.config import CityConfig, ClaimsConfig, ClaimSection, FluxBlockSection
 from monitor.domain import Interval, Region
 from monitor.errors import InputError, UnitError
 from monitor.inversion.dataset import posterior_dataset
@@ -227,19 +227,22 @@ def _flat(flux: xr.Dataset) -> np.ndarray:
 def _block_of(claim: ClaimSection, case: Case) -> str:
     """The block of cells that the claim is about."""
     cells = [b for b in case.city.block if b.species == case.species and b.resolution == "cells"]
-    fitting = [
-        b
-        for b in cells
-        if claim.sectors == ("*",) or b.sectors == ("*",) or set(claim.sectors) == set(b.sectors)
-    ]
+    fitting = [b for b in cells if claim.sectors == ("*",) or set(claim.sectors) == _sectors_of(b, case)]
     if len(fitting) != 1:
         raise InputError(
             f"claim '{claim.id}' must be about the sectors of exactly one block of cells",
-            expected=" or ".join(f"{b.name}: {', '.join(b.sectors)}" for b in cells),
+            expected=" or ".join(f"{b.name}: {', '.join(sorted(_sectors_of(b, case)))}" for b in cells),
             found=", ".join(claim.sectors),
             remedy="name the sectors of one block, or merge blocks",
         )
     return fitting[0].name
+
+
+def _sectors_of(block: FluxBlockSection, case: Case) -> set[str]:
+    """The sectors a block sums; of "*" all that its maps hold."""
+    if block.sectors != ("*",):
+        return set(block.sectors)
+    return {str(s) for flux in case.maps[block.name].values() for s in flux["sector"].values}
 
 
 def _claim_text(claim: ClaimSection, city: CityConfig) -> judging.ClaimText:
@@ -278,6 +281,7 @@ def _claim_text(claim: ClaimSection, city: CityConfig) -> judging.ClaimText:
 
 def _estimand(claim: ClaimSection, city: CityConfig, one: Solved, epochs: tuple[Interval, ...]) -> Estimand:
     region = next((r.as_domain() for r in city.region if r.id == claim.region), Region("window", ()))
+    block = _block_of(claim, one.case)
     return Estimand(
         species=one.case.species,
         region_area_km2=region_area_km2(region, one.case.grid),
@@ -285,12 +289,15 @@ def _estimand(claim: ClaimSection, city: CityConfig, one: Solved, epochs: tuple[
         biogenic_in_block=False,
         hours=one.variants[0].name,
         is_level=claim.kind == "level",
+        day_factors=any(b.hour_factors for b in city.block if b.name == block and b.species == claim.species),
     )
 
 
 def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     """Each candidate map against the air, flat along its own pattern, over the first region."""
-    block = next(b for b in solved.main.problem.blocks if b.fields is None)
+    block = next((b for b in solved.main.problem.blocks if b.fields is None), None)
+    if block is None:
+        return {}
     maps = solved.case.maps[block.name]
     section = solved.case.inversion
     region = str(solved.regions["region"].values[0])
@@ -320,7 +327,9 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
             "interval": [number(pooled.low), number(pooled.high)],
             "level": LEVEL,
             "unit": units.level_unit(solved.case.species),
-            "response": number(min(min(a.responses.values()) for a in answers)),
+            "response": number(
+                min((min(a.responses.values()) for a in answers if a.responses), default=None)
+            ),
             "background_share": number(solved.main.diagnostics.background_share),
         }
     return out
