@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from monitor.domain import Interval, Region, Station, parse_utc
+from monitor.domain import Interval, Region, Station
 from monitor.errors import ConfigError
 
 SpeciesId = Literal["co2", "ch4", "co"]

@@ -172,7 +172,7 @@ class Grid:
 
     @property
     def lat_edges_deg(self) -> np.ndarray:
-        return np.clip(_edges(self.lat_deg, self.lat_step_deg), -90.0, 90.0)
+        return np.asarray(np.clip(_edges(self.lat_deg, self.lat_step_deg), -90.0, 90.0))
 
     def cell_area_m2(self) -> np.ndarray:
         """Cell areas (lat, lon) on the sphere of mean radius 6,371,007.2 m: R²·Δλ·Δ(sin φ)."""

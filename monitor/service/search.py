@@ -77,8 +77,8 @@ def judge_source(
         responses={"the source itself": 1.0},
         uncertainty_rule=(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers all "
-            f"{search.candidates.windows.shape[0]} windows together."
+            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers "
+            f"all {search.candidates.windows.shape[0]} windows together."
         ),
         false_alarm=hit.p_value,
     ).as_json()
