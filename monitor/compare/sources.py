@@ -17,13 +17,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.compare.statistics import Z
+from monitor.compare.statistics import DETECTABLE_SIGMAS, Z
 from monitor.inversion.kernels import window_maxima
 from monitor.inversion.posterior import Posterior
 from monitor.inversion.solution import Solution, solve_factored
 
 #: Hits whose weight exp((z² − z²max)/2) is below this do not matter for place, dates and strength.
 _LEAST_WEIGHT = 1e-4
+#: Family-wise probability of a false alarm at which detection limits are stated.
+FALSE_ALARM = 0.05
+#: Standard normal quantile of 80 % power.
+POWER_SIGMAS = DETECTABLE_SIGMAS - Z
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,14 @@ class Hit:
     """What a scan found: the best cell and window, and the mixture around it.
 
     `cells`, `windows`, `weights`, `strengths`, `sigmas` are the mixture over places and windows,
-    weights ∝ exp(z²/2); `p_value` is family-wise.
+    weights ∝ exp(z²/2); `p_value` is family-wise.  All σ and z are those after inflation.
+
+    Attributes
+    ----------
+    threshold : float
+        The z that the best of a source-free search exceeds in 5 of 100 worlds; NaN without draws.
+    limits : (w, 2)
+        Strength and σ in every window of the best cell; σ is infinite where nothing would be seen.
     """
 
     cell: int
@@ -71,9 +82,16 @@ class Hit:
     weights: np.ndarray
     strengths: np.ndarray
     sigmas: np.ndarray
+    threshold: float
+    limits: np.ndarray
 
     def interval(self, scale_sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-        """Strength: mean, σ and 95 % interval over place, dates and the transport's scale."""
+        """Strength: median, σ and 95 % interval over place, dates and the transport's scale.
+
+        Unbounded when no window of the search would show a source.
+        """
+        if not np.isfinite(self.sigmas).all():
+            return np.nan, np.inf, -np.inf, np.inf
         n = 40_000
         pick = rng.choice(self.weights.size, size=n, p=self.weights / self.weights.sum())
         draws = self.strengths[pick] + self.sigmas[pick] * rng.standard_normal(n)
@@ -117,7 +135,7 @@ def scan(
     best = np.full(weighted.shape[1], -np.inf)
     n_cells = effect.shape[1]
     z_all = np.full((n_cells, starts.size), -np.inf)
-    strength = np.zeros_like(z_all)
+    sigma = np.full_like(z_all, np.inf)
     for c in range(n_cells):
         seen = np.flatnonzero(effect[:, c])
         if not seen.size:
@@ -125,14 +143,15 @@ def scan(
         column, bins = effect[seen, c][:, None], _Days(day[seen], candidates.days)
         gram = bins.running_both(column * precision[np.ix_(seen, seen)] * column.T)
         score = bins.running(column * weighted[seen])
-        z, f = window_maxima(gram, score, starts, ends, best)
-        z_all[c], strength[c] = z, f
+        z_all[c], sigma[c] = window_maxima(gram, score, starts, ends, best)
         if progress:
             progress(c + 1, n_cells)
     # the posterior's variances were inflated to what left-out days show: so is the noise of a source
     widen = float(np.sqrt(posterior.inflation))
-    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max() / widen))) / (draws + 1.0)
-    return _collect(z_all, strength, candidates, p_value, widen)
+    z_all, sigma = z_all / widen, sigma * widen
+    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max()))) / (draws + 1.0)
+    threshold = float(np.quantile(best[1:], 1.0 - FALSE_ALARM, method="higher")) if draws else np.nan
+    return _collect(z_all, sigma, candidates, p_value, threshold)
 
 
 def _null_residuals(solution: Solution, draws: int, seed: int) -> np.ndarray:
@@ -164,25 +183,31 @@ class _Days:
 
 
 def _collect(
-    z: np.ndarray, strength: np.ndarray, candidates: Candidates, p_value: float, widen: float
+    z: np.ndarray, sigma: np.ndarray, candidates: Candidates, p_value: float, threshold: float
 ) -> Hit:
-    top = float(z.max())
-    log_weight = 0.5 * (np.maximum(z, 0.0) ** 2 - top**2) / widen**2
-    best_cell, best_window = np.unravel_index(int(np.argmax(z)), z.shape)
+    best_cell, best_window = (int(i) for i in np.unravel_index(int(np.argmax(z)), z.shape))
     first, last = candidates.windows[best_window]
-    near = candidates.near(int(best_cell))[:, None] & _overlapping(candidates.windows, first, last)[None, :]
-    cells, windows = np.nonzero((np.exp(log_weight) > _LEAST_WEIGHT) & (z > 0) & near)
-    found = strength[cells, windows]
+    seen = np.isfinite(sigma)
+    strength = np.where(seen, z, 0.0) * np.where(seen, sigma, 1.0)
+    top = max(float(z.max()), 0.0)
+    weight = np.exp(0.5 * (np.maximum(z, 0.0) ** 2 - top**2))
+    near = candidates.near(best_cell)[:, None] & _overlapping(candidates.windows, first, last)[None, :]
+    # where the best is below zero nothing was found, but a strength and its limit there still are
+    part = near & seen & (weight > _LEAST_WEIGHT) & ((z > 0) | (top == 0))
+    part[best_cell, best_window] = True
+    cells, windows = np.nonzero(part)
     return Hit(
-        cell=int(best_cell),
+        cell=best_cell,
         window=(int(first), int(last)),
-        z=top / widen,
+        z=float(z.max()),
         p_value=p_value,
         cells=cells,
         windows=candidates.windows[windows],
-        weights=np.exp(log_weight[cells, windows]),
-        strengths=found,
-        sigmas=widen * found / z[cells, windows],
+        weights=weight[cells, windows],
+        strengths=strength[cells, windows],
+        sigmas=sigma[cells, windows],
+        threshold=threshold,
+        limits=np.stack([strength[best_cell], sigma[best_cell]], axis=1),
     )
 
 
@@ -194,7 +219,20 @@ def _overlapping(windows: np.ndarray, first: int, last: int) -> np.ndarray:
 
 
 def upper_limit(hit: Hit, scale_sd: float) -> float:
-    """95 % upper limit of a source at the place and windows looked at."""
-    value = float(np.average(hit.strengths, weights=hit.weights))
-    sigma = float(np.sqrt(np.average(hit.sigmas**2, weights=hit.weights)))
-    return value + Z * float(np.hypot(sigma, scale_sd * value))
+    """The strength that a source at the best cell stays below, whichever of the windows it filled.
+
+    The largest of the windows' upper 95 % limits: the limit in the window that happened to fit best says
+    nothing of a shorter source at another time.  Infinite when a window would show nothing.
+    """
+    value, sigma = hit.limits.T
+    return float(np.max(value + Z * np.hypot(sigma, scale_sd * value)))
+
+
+def detectable_strength(hit: Hit) -> float:
+    """Strength found with 80 % power in the windows of the hit, at the family-wise false-alarm rate.
+
+    From the simulated threshold: a source must pass it, not the quantile of a single test.
+    """
+    if not np.isfinite(hit.sigmas).all():
+        return np.inf
+    return (hit.threshold + POWER_SIGMAS) * float(np.average(hit.sigmas, weights=hit.weights))

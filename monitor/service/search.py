@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from monitor import units
-from monitor.compare.sources import Candidates, Hit, day_windows, scan, upper_limit
+from monitor.compare.sources import (
+    FALSE_ALARM,
+    Candidates,
+    Hit,
+    day_windows,
+    detectable_strength,
+    scan,
+    upper_limit,
+)
 from monitor.compare.statistics import LEVEL, Estimate
 from monitor.compare.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict
 from monitor.config import ClaimSection, InversionSection, ScanSection
-from monitor.domain import iso_z
+from monitor.domain import Interval, iso_z
 from monitor.errors import InputError
 from monitor.inversion.posterior import Posterior
 from monitor.inversion.solution import solve_factored
@@ -20,7 +28,7 @@ from monitor.inversion.solution import solve_factored
 _MOST = 3
 _WINDOW_DAYS = (3, 28)
 _DRAWS = 500
-_FALSE_ALARM = 0.05
+_ALARM = "alarm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +53,7 @@ def find_sources(
             break
         events.append(_event(hit, search, posterior, inversion, seed))
         known = np.column_stack([known, _response(hit, search)])
-    return sorted(events, key=lambda event: event["status"] != "alarm")
+    return sorted(events, key=lambda event: event["status"] != _ALARM)
 
 
 def judge_source(
@@ -57,22 +65,19 @@ def judge_source(
     """
     cell = _nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
     search = _search(posterior, np.array([cell]), *_WINDOW_DAYS)
+    if claim.period is not None:
+        search = _within(search, Interval.parse(*claim.period), posterior)
     hit = scan(posterior, search.candidates, draws=_DRAWS, seed=seed)
     scale_sd = inversion.transport_scale_sd
     value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
-    answer = UNDECIDED
-    if hit.p_value <= _FALSE_ALARM:
-        answer = SUPPORTED
-    elif claim.value is not None and upper_limit(hit, scale_sd) < claim.value:
-        answer = CONTRADICTED
+    answer, reasons = _answer(claim, hit, scale_sd, _status(hit, search, posterior))
     return Verdict(
         answer=answer,
-        reasons=("too-little-data",) if answer == UNDECIDED else (),
+        reasons=reasons,
         claim=_claim_json(claim, _dates(hit, search)),
         unit=units.strength_unit(claim.species),
         estimate=Estimate(value, sigma, low, high),
-        probability=1.0 - hit.p_value,
-        detectable=_detectable(hit),
+        detectable=detectable_strength(hit),
         share_from_data=1.0,
         responses={"the source itself": 1.0},
         uncertainty_rule=(
@@ -100,9 +105,31 @@ def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object
     }
 
 
-def _detectable(hit: Hit) -> float:
-    """Strength found with 80 % power in the best window, by the spread of the estimate alone."""
-    return float(2.8 * np.average(hit.sigmas, weights=hit.weights))
+def _answer(claim: ClaimSection, hit: Hit, scale_sd: float, status: str) -> tuple[str, tuple[str, ...]]:
+    """The answer and its reasons, by the rules for sources."""
+    if hit.p_value <= FALSE_ALARM:
+        # one instrument and a sample or two are a suspicion, whatever their significance
+        return (SUPPORTED, ()) if status == _ALARM else (UNDECIDED, ("too-little-data",))
+    if claim.value is None:
+        return UNDECIDED, ("too-little-data",)
+    if upper_limit(hit, scale_sd) < claim.value:
+        return CONTRADICTED, ()
+    blind = not detectable_strength(hit) <= claim.value
+    return UNDECIDED, ("below-detectable-change",) if blind else ("too-little-data",)
+
+
+def _within(search: _Search, period: Interval, posterior: Posterior) -> _Search:
+    """The search in the one window that a claim states; `InputError` when the data do not reach it."""
+    offset = np.timedelta64(round(posterior.problem.assumptions.selection.utc_offset_h * 3600), "s")
+    start, end = ((t + offset).astype("datetime64[D]") for t in (period.start64, period.end64))
+    first, last = np.searchsorted(search.dates, [start, max(end, start + np.timedelta64(1, "D"))])
+    if first == last:
+        raise InputError(
+            "the data do not reach the period of a claimed source",
+            expected=str(period),
+            found=f"{search.dates[0]} … {search.dates[-1]}",
+        )
+    return replace(search, candidates=replace(search.candidates, windows=np.array([[first, last]])))
 
 
 def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: int) -> _Search:
@@ -122,15 +149,21 @@ def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: in
         ]
     )
     dates = np.unique(np.concatenate([dates, date]))
-    windows = day_windows(dates.size, min_days, max_days)
-    span = (dates[windows[:, 1] - 1] - dates[windows[:, 0]]).astype(int)
-    windows = windows[span == windows[:, 1] - windows[:, 0] - 1]
+    windows = _unbroken(day_windows(dates.size, min_days, max_days), dates)
+    if windows.shape[0] == 0:  # no epoch is as long as the shortest window
+        windows = _unbroken(day_windows(dates.size, 1, max_days), dates)
     place = np.stack(np.unravel_index(cells, problem.grid.shape), axis=1)
     lon, lat = np.meshgrid(problem.grid.lon_deg, problem.grid.lat_deg)
     lonlat = np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1)
     return _Search(
         Candidates(effect, np.searchsorted(dates, date), dates.size, windows, place), lonlat, dates
     )
+
+
+def _unbroken(windows: np.ndarray, dates: np.ndarray) -> np.ndarray:
+    """The windows without a gap in their dates."""
+    span = (dates[windows[:, 1] - 1] - dates[windows[:, 0]]).astype(int)
+    return np.asarray(windows[span == windows[:, 1] - windows[:, 0] - 1])
 
 
 def _cells_of(places: tuple[tuple[float, float], ...], posterior: Posterior) -> np.ndarray:
@@ -205,4 +238,4 @@ def _status(hit: Hit, search: _Search, posterior: Posterior) -> str:
     carried = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
     strong = carried > 0.1 * max(float(carried.max()), 1e-30)
     stations = np.unique(posterior.problem.table.station[strong])
-    return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else "alarm"
+    return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else _ALARM

@@ -157,8 +157,8 @@ def test_a_verdict_is_json_with_null_where_a_number_is_absent_or_unbounded():
     assert text["interval"] == [None, None] and text["sign_confirmed"] is False
     assert text["bayes_factor"] is None and text["response"] == 0.7
     assert {
-        "verdict", "reasons", "estimate", "interval", "level", "unit", "sigma", "sign_confirmed", "detectable",
-        "share_from_data", "response",
+        "verdict", "reasons", "estimate", "interval", "level", "unit", "sigma", "sign_confirmed",
+        "detectable", "share_from_data", "response",
     } <= set(text)  # fmt: skip
     absent = Verdict("not comparable", ("region: another",), {}, "1").as_json()
     assert absent["estimate"] is None and absent["sign_confirmed"] is None

@@ -199,11 +199,11 @@ def test_the_window_kernel_is_a_plain_sum_over_the_days_of_each_window(seed, day
     running = np.vstack([np.zeros(4), scores.cumsum(0)])
     windows = np.array([(a, b) for a in range(days) for b in range(a + 1, days + 1)])
     best = np.full(4, -np.inf)
-    z, strength = kernels.window_maxima(gram, running, windows[:, 0], windows[:, 1], best)
+    z, sigma = kernels.window_maxima(gram, running, windows[:, 0], windows[:, 1], best)
     norm = np.array([daily[a:b, a:b].sum() for a, b in windows])
     score = np.array([scores[a:b].sum(axis=0) for a, b in windows])
     np.testing.assert_allclose(z, score[:, 0] / np.sqrt(norm), rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(strength, score[:, 0] / norm, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(z * sigma, score[:, 0] / norm, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(best, (score / np.sqrt(norm)[:, None]).max(axis=0), rtol=1e-9, atol=1e-11)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from dense import state_space_posterior
-from small_worlds import CELLS, GRID, dense_q, draw_observations, interval, make_world
-from test_problem import whole
+from small_worlds import CELLS, GRID, dense_q, draw_observations, interval, make_world, whole
 
 from monitor import units
 from monitor.inversion import FixedEffect, FluxBlock, Total, posterior_dataset, prior_totals, solve

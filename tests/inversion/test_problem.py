@@ -9,21 +9,16 @@ import pytest
 import xarray as xr
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
-from small_worlds import CELLS, GRID, flux, footprints, interval, make_world, series, times
+from small_worlds import CELLS, flux, footprints, interval, make_world, series, times, whole
 
 from monitor.contracts import Flag, Reason
 from monitor.domain import Grid
 from monitor.errors import GridError, InputError
-from monitor.inversion import Background, FixedEffect, FluxBlock, Mismatch, Selection, Total, solve
+from monitor.inversion import Background, FixedEffect, FluxBlock, Mismatch, Selection, solve
 from monitor.inversion.state import distance_km, overlap_share, time_steps
 from monitor.transport.forward import jacobian
 
 FLAGS = st.sampled_from([Flag.GOOD, Flag.NOT_EVALUATED, Flag.SUSPECT, Flag.BAD, Flag.MISSING])
-
-
-def whole(problem, factor=1.0):
-    """The total of the whole grid in the first epoch."""
-    return Total("all", "total", factor * GRID.cell_area_m2().ravel(), next(iter(problem.epochs.values())))
 
 
 def with_hours(world, flags, *, drop=0, **selection):

@@ -11,6 +11,7 @@ import xarray as xr
 from monitor.contracts import Flag, ObservationColumns, flux_dataset, footprints_dataset, observations_dataset
 from monitor.domain import Grid, Interval
 from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
+from monitor.inversion.posterior import Total
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.state import FluxBlock
 
@@ -149,6 +150,11 @@ def make_world(
             estimate_scales=estimate_scales,
         ),
     )
+
+
+def whole(problem: InverseProblem, factor: float = 1.0) -> Total:
+    """The total of the whole grid in the first epoch, in µmol s⁻¹ times `factor`."""
+    return Total("all", "total", factor * GRID.cell_area_m2().ravel(), next(iter(problem.epochs.values())))
 
 
 def dense_q(block, values: np.ndarray) -> np.ndarray:
