@@ -20,5 +20,21 @@ napoleon_google_docstring = False
 html_theme = "alabaster"
 html_theme_options = {"description": "From the air over a city to verdicts", "fixed_sidebar": True}
 html_copy_source = False
-# The pages that are included here link to files of the repository, which are not pages.
-suppress_warnings = ["myst.xref_missing"]
+# The pages that are included here link to files of the repository, which are not pages; a public name is
+# documented where it is defined and where its package offers it, and links may take either.
+suppress_warnings = ["myst.xref_missing", "ref.python"]
+
+
+def escape_bars(app, what, name, obj, options, lines):
+    """|x| is a modulus in our docstrings, and never a substitution."""
+    lines[:] = [line if line.startswith(" ") or "``" in line else line.replace("|", r"\|") for line in lines]
+
+
+def skip_foreign(app, what, name, obj, skip, options):
+    """Attributes that SQLAlchemy puts on its base class, with links into its own documentation."""
+    return True if name in ("metadata", "registry") else None
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", escape_bars)
+    app.connect("autodoc-skip-member", skip_foreign)
