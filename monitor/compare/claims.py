@@ -34,6 +34,7 @@ from monitor.compare.verdict import (
     weigh,
 )
 from monitor.domain import Interval
+from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
 from monitor.inversion.solution import TotalEstimate
 
@@ -45,23 +46,6 @@ class Variant:
     name: str
     posterior: Posterior
     station_out: bool = False
-
-
-@dataclass(frozen=True)
-class TransportScale:
-    """A multiplicative transport error [relative 1σ]: common to all epochs, and per epoch."""
-
-    common_sd: float = 0.0
-    epoch_sd: float = 0.0
-
-    def inflate(self, totals: np.ndarray, covariance: np.ndarray, *, ratio: bool = False) -> np.ndarray:
-        """Covariance of totals (k,) of k epochs with the error added.
-
-        In a ratio of totals the common part cancels, and is left out: kept in the covariance it would
-        cancel from the σ of the ratio but still widen Fieller's interval, by (1 − z² common_sd²)^-½.
-        """
-        shared = 0.0 if ratio else self.common_sd**2 * np.outer(totals, totals)
-        return np.asarray(covariance + shared + np.diag(self.epoch_sd**2 * totals**2))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from monitor.inversion.state import FluxBlock
 
 
@@ -80,6 +82,36 @@ class Selection:
     local_hours: tuple[int, int] = (0, 24)
     min_hours: int = 1
     utc_offset_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class TransportScale:
+    """A multiplicative transport error [relative 1σ]: common to all epochs, and one per epoch.
+
+    It is in no residual, because the fluxes absorb it; so it is added to the covariance of totals.
+    """
+
+    common_sd: float = 0.0
+    epoch_sd: float = 0.0
+
+    def inflate(
+        self,
+        totals: np.ndarray,
+        covariance: np.ndarray,
+        epoch: np.ndarray | None = None,
+        *,
+        ratio: bool = False,
+    ) -> np.ndarray:
+        """Covariance (k, k) of totals (k,) with the error added.
+
+        In a ratio of totals the common part cancels, and is left out: kept in the covariance it would
+        cancel from the σ of the ratio but still widen Fieller's interval, by (1 − z² common_sd²)^-½.
+        `epoch` (k,) labels each total's epoch; each is of its own epoch if absent.
+        """
+        label = np.arange(totals.size) if epoch is None else epoch
+        same = label[:, None] == label[None, :]
+        common = 0.0 if ratio else self.common_sd**2
+        return np.asarray(covariance + (common + self.epoch_sd**2 * same) * np.outer(totals, totals))
 
 
 @dataclass(frozen=True)

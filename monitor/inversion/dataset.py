@@ -8,11 +8,14 @@ import numpy as np
 import xarray as xr
 
 from monitor import units
+from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.posterior import Posterior, Total, flux_map, prior_totals
 from monitor.inversion.problem import BACKGROUND
 
 
-def posterior_dataset(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
+def posterior_dataset(
+    posterior: Posterior, regions: xr.Dataset, transport: TransportScale | None = None
+) -> xr.Dataset:
     """Maps, totals with full covariance, series, hyperparameters and diagnostics.
 
     Parameters
@@ -20,6 +23,8 @@ def posterior_dataset(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
     posterior : Posterior
     regions : xr.Dataset
         The regions contract on the problem's grid.
+    transport : TransportScale, optional
+        A multiplicative transport error to add to the covariance of the totals.
 
     Returns
     -------
@@ -27,7 +32,12 @@ def posterior_dataset(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
         dims `total` (coords total_region, total_block, total_epoch), (block, epoch, lat, lon),
         `observation`, `hyperparameter`.
     """
-    parts = [_maps(posterior), _totals(posterior, regions), _series(posterior), _hyperparameters(posterior)]
+    parts = [
+        _maps(posterior),
+        _totals(posterior, regions, transport or TransportScale()),
+        _series(posterior),
+        _hyperparameters(posterior),
+    ]
     dataset = xr.merge(parts, combine_attrs="override", join="exact")
     d = posterior.diagnostics
     dataset.attrs = {
@@ -92,11 +102,13 @@ def region_totals(posterior: Posterior, regions: xr.Dataset) -> list[tuple[str, 
     ]
 
 
-def _totals(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
+def _totals(posterior: Posterior, regions: xr.Dataset, transport: TransportScale) -> xr.Dataset:
     problem = posterior.problem
     rows = region_totals(posterior, regions)
     totals = [total for *_, total in rows]
     found, prior = posterior.totals(totals), prior_totals(problem, totals)
+    estimate = prior + found.shift
+    covariance = transport.inflate(estimate, found.covariance, np.array([r[2] for r in rows]))
     unit = {"units": units.level_unit(problem.species)}
     square = {"units": f"({unit['units']})2"}
     before, after = np.diagonal(found.prior_covariance), np.diagonal(found.covariance)
@@ -104,9 +116,9 @@ def _totals(posterior: Posterior, regions: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {
             "prior_total": ("total", prior, unit),
-            "posterior_total": ("total", prior + found.shift, unit),
+            "posterior_total": ("total", estimate, unit),
             "prior_covariance": (("total", "total_"), found.prior_covariance, square),
-            "posterior_covariance": (("total", "total_"), found.covariance, square),
+            "posterior_covariance": (("total", "total_"), covariance, square),
             "share_from_data": ("total", share, {"units": "1"}),
             "gain": (
                 ("total", "observation"),

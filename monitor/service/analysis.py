@@ -20,6 +20,7 @@ from monitor.compare.verdict import number
 from monitor.config import CityConfig, ClaimsConfig, ClaimSection, FluxBlockSection
 from monitor.domain import Interval, Region
 from monitor.errors import InputError, UnitError
+from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.dataset import posterior_dataset
 from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
@@ -93,7 +94,7 @@ def analyse(
         one = solved[section.species]
         sources += find_sources(section, one.main, city.inversion_of(section.species), one.seed)
     return Analysis(
-        posteriors={s: posterior_dataset(v.main, v.regions) for s, v in solved.items()},
+        posteriors={s: posterior_dataset(v.main, v.regions, _transport(v)) for s, v in solved.items()},
         verdicts=verdicts,
         inventories={k: v for s in solved.values() for k, v in _inventories(s).items()},
         sources=sources,
@@ -121,6 +122,11 @@ def solve_case(case: Case) -> Solved:
 
 def _solve(case: Case, local_hours: tuple[int, int]) -> Posterior:
     return solve_problem(case.problem(local_hours))
+
+
+def _transport(solved: Solved) -> TransportScale:
+    section = solved.case.inversion
+    return TransportScale(section.transport_scale_sd, section.transport_epoch_sd)
 
 
 def _hours_name(hours: tuple[int, int]) -> str:
@@ -195,7 +201,6 @@ def _quantity(
         )
     block = _block_of(claim, one.case)
     maps = one.case.maps[block]
-    section = city.inversion_of(claim.species)
     reference = _flat(one.case.reference[block])
     alternatives = {
         # even over the cells that emit at all: nobody claims a cut at sea
@@ -215,7 +220,7 @@ def _quantity(
         epochs=epochs,
         patterns={name: _flat(dataset) for name, dataset in maps.items()},
         alternatives=alternatives,
-        transport=judging.TransportScale(section.transport_scale_sd, section.transport_epoch_sd),
+        transport=_transport(one),
     )
 
 
@@ -299,7 +304,6 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     if block is None:
         return {}
     maps = solved.case.maps[block.name]
-    section = solved.case.inversion
     region = str(solved.regions["region"].values[0])
     epoch = list(solved.case.epochs.values())[-1]
     quantity = judging.Quantity(
@@ -311,7 +315,7 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
         epochs=(epoch,),
         patterns={name: _flat(dataset) for name, dataset in maps.items()},
         alternatives={},
-        transport=judging.TransportScale(section.transport_scale_sd, section.transport_epoch_sd),
+        transport=_transport(solved),
     )
     models = [v for v in solved.variants if not v.station_out]
     out: dict[str, dict[str, object]] = {}

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from monitor.compare.claims import TransportScale
 from monitor.compare.statistics import (
     DETECTABLE_SIGMAS,
     Estimate,
@@ -19,6 +18,7 @@ from monitor.compare.statistics import (
     probability_within,
     relative_change,
 )
+from monitor.inversion.assumptions import TransportScale
 
 RNG_SEEDS = st.integers(0, 1000)
 
