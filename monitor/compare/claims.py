@@ -8,7 +8,7 @@ candidate map is one pattern; patterns and variants of the model together are th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Quantity:
     epochs: tuple[Interval, ...]
     patterns: Mapping[str, np.ndarray]
     alternatives: Mapping[str, np.ndarray]
-    transport: TransportScale = TransportScale()
+    transport: TransportScale = field(default_factory=TransportScale)
 
     @property
     def weight(self) -> np.ndarray:
@@ -123,9 +123,9 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     if totals.size == 2:
         contrast[0] = -totals[1] / totals[0]
     responses = {}
-    for name, field in {**quantity.patterns, **quantity.alternatives}.items():
-        inside = field * quantity.fraction
-        size = float(quantity.weight @ field)
+    for name, layout in {**quantity.patterns, **quantity.alternatives}.items():
+        inside = layout * quantity.fraction
+        size = float(quantity.weight @ layout)
         if size > 0:
             effect = problem.effect(quantity.block, inside, quantity.epochs[-1])
             responses[name] = float(contrast @ found.gain @ effect / size)
