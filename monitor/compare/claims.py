@@ -34,6 +34,7 @@ from monitor.compare.verdict import (
     weigh,
 )
 from monitor.domain import Interval
+from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
 from monitor.inversion.solution import TotalEstimate
@@ -138,6 +139,18 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     )
 
 
+def _answer_or_none(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
+    """The answer; without numbers where the stations left over do not see the pattern in an epoch."""
+    try:
+        return answer(quantity, variant, pattern)
+    except NumericalError:
+        if not variant.station_out:
+            raise
+        k = len(quantity.epochs)
+        blind = np.full((k, k), np.nan)
+        return Answer(f"{pattern}, {variant.name}", blind[0], blind, {}, True)
+
+
 def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
     """The totals with the prior's vote, printed beside the verdict."""
     return posterior.totals(quantity.totals())
@@ -196,7 +209,7 @@ def judge(
         lost = tuple(f"{c.item}: {c.detail}" for c in items if c.status == "mismatch")
         return Verdict(NOT_COMPARABLE, lost, claim.as_json(), claim.unit, comparability=items)
     change = len(quantity.epochs) == 2
-    answers = [answer(quantity, v, p) for v in variants for p in quantity.patterns]
+    answers = [_answer_or_none(quantity, v, p) for v in variants for p in quantity.patterns]
     members = [_member(claim, a) for a in answers]
     models = [m for m, a in zip(members, answers, strict=True) if not a.station_out]
     stations = [m for m, a in zip(members, answers, strict=True) if a.station_out]

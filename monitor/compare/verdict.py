@@ -154,8 +154,8 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
     """The final answer and its reason codes.
 
     A yes or a no stands only if every pattern with the same total would have shown (response of at
-    least 0.8), no member of the ensemble and no left-out station says the opposite, and the model
-    predicts left-out days as well as it claims.
+    least 0.8), no member of the ensemble says the opposite, no station is such that without it the answer
+    is the opposite or none at all, and the model predicts left-out days as well as it claims.
 
     Parameters
     ----------
@@ -168,7 +168,8 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
     if evidence.responses and min(evidence.responses.values()) < LEAST_RESPONSE:
         reasons.append("pattern-dependent")
     said = {answer, *(m.verdict for m in (*evidence.model_members, *evidence.station_members))}
-    if {SUPPORTED, CONTRADICTED} <= said:
+    blind = any(not isfinite(m.estimate.sigma) for m in evidence.station_members)
+    if blind or {SUPPORTED, CONTRADICTED} <= said:
         reasons.append("unstable")
     if not 0.85 <= evidence.loo_coverage <= 1.0:
         reasons.append("poor-fit")
