@@ -37,6 +37,7 @@ from monitor.domain import Interval
 from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
+from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import TotalEstimate
 
 
@@ -117,7 +118,9 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     """The totals of a quantity, flat along `pattern` (t a⁻¹), and the response to other layouts."""
     posterior = variant.posterior
     problem = posterior.problem
-    found = posterior.totals(quantity.totals(), quantity.effects(quantity.patterns[pattern]))
+    field = quantity.patterns[pattern]
+    effects = [*quantity.effects(field), *_other_epochs(quantity, problem, field)]
+    found = posterior.totals(quantity.totals(), effects)
     totals = prior_totals(problem, quantity.totals()) + found.shift
     contrast = np.zeros(totals.size)
     contrast[-1] = 1.0
@@ -137,6 +140,19 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
         responses,
         variant.station_out,
     )
+
+
+def _other_epochs(quantity: Quantity, problem: InverseProblem, pattern: np.ndarray) -> list[FixedEffect]:
+    """The pattern, free in each epoch that is not asked about and is seen.
+
+    Fluxes are correlated in time: a prior mean wrong in all epochs, held in one, would pull at the others.
+    """
+    effects = [
+        FixedEffect(f"epoch {name}", quantity.block, pattern, epoch)
+        for name, epoch in problem.epochs.items()
+        if not any(epoch.overlaps(asked) for asked in quantity.epochs)
+    ]
+    return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
 
 
 def _answer_or_none(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
