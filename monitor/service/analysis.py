@@ -159,11 +159,15 @@ def _judge(
             found=claim.species,
         )
     one = solved[claim.species]
+    not_here = f"Claim '{claim.id}' is not judged here: its period is not inside {interval}."
     if claim.kind == "source":
+        if claim.period is not None and _epochs_of(claim, one.case) is None:
+            warnings.append(not_here)
+            return None
         return judge_source(claim, one.main, city.inversion_of(claim.species), one.seed)
     epochs = _epochs_of(claim, one.case)
     if epochs is None:
-        warnings.append(f"Claim '{claim.id}' is not judged here: its period is not inside {interval}.")
+        warnings.append(not_here)
         return None
     quantity = _quantity(claim, city, one, epochs)
     text = _claim_text(claim, city)

@@ -1,0 +1,119 @@
+"""A claimed source is supported, contradicted or left open by what the air allows at its place and time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_worlds import GRID, interval, make_world
+
+from monitor import units
+from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.inversion import FluxBlock, Posterior, solve
+from monitor.service.search import find_sources, judge_source
+
+DAYS, CELL = 14, 7
+INVERSION = InversionSection.model_validate(
+    {
+        "species": "co2",
+        "background": {"sd_ppm": 1.0, "offset_sd_ppm": 3.0},
+        "mismatch": {"representation_ppm": 0.5, "correlated_ppm": 0.5},
+        "transport_scale_sd": 0.05,
+    }
+)
+LON, LAT = float(GRID.lon_deg[CELL % 5]), float(GRID.lat_deg[CELL // 5])
+
+
+def network(stations=3) -> Posterior:
+    block = FluxBlock("total", relative_sd=0.2)
+    world = make_world(3, stations=stations, every_hours=6, epochs={"only": interval(0, DAYS)}, block=block)
+    return replace(solve(world.problem()), inflation=1.0)
+
+
+def with_source(posterior: Posterior, strength: float, days=(4, 9), seed=0) -> Posterior:
+    """Noise from Ψ and a source of `strength` kg h⁻¹ at the cell."""
+    problem = posterior.problem
+    day = np.floor(problem.table.hours / 24).astype(int)
+    day -= day.min()
+    area = GRID.cell_area_m2().ravel()[CELL]
+    flux = strength / (units.kilograms_per_hour("co2") * area)
+    rng = np.random.default_rng(seed)
+    residual = posterior.solution.lower @ rng.standard_normal(problem.table.n)
+    inside = (day >= days[0]) & (day < days[1])
+    residual += flux * np.where(inside, problem.blocks[0].jacobian[0][:, CELL], 0.0)
+    values = problem.baseline + problem.predicted + residual
+    return replace(posterior, problem=replace(problem, table=replace(problem.table, value=values)))
+
+
+def claim(**changes) -> ClaimSection:
+    fields = {"id": "s", "kind": "source", "statement": "", "species": "co2", "lon_deg": LON, "lat_deg": LAT}
+    return ClaimSection.model_validate(fields | changes)
+
+
+@pytest.fixture(scope="module")
+def air() -> Posterior:
+    return network()
+
+
+@pytest.fixture(scope="module")
+def unit(air) -> float:
+    """The strength that is just detectable in an empty world [kg h⁻¹]."""
+    return judge_source(claim(), with_source(air, 0.0), INVERSION, 0)["detectable"]
+
+
+def test_a_strong_source_is_supported_with_its_dates_and_strength(air, unit):
+    found = judge_source(claim(), with_source(air, 3 * unit), INVERSION, 0)
+    assert found["verdict"] == "supported" and found["reasons"] == []
+    assert found["start"][:10] in {"2023-03-04", "2023-03-05", "2023-03-06"}
+    low, high = found["interval"]
+    assert low < 3 * unit < high and found["sign_confirmed"]
+
+
+def test_an_empty_place_contradicts_only_what_every_window_would_have_shown(air, unit):
+    empty = with_source(air, 0.0)
+    assert judge_source(claim(value=100 * unit), empty, INVERSION, 0)["verdict"] == "contradicted"
+    small = judge_source(claim(value=0.05 * unit), empty, INVERSION, 0)
+    assert (small["verdict"], small["reasons"]) == ("undecided", ["below-detectable-change"])
+    assert judge_source(claim(), empty, INVERSION, 0)["reasons"] == ["too-little-data"]
+
+
+def test_a_claimed_period_is_the_one_window_looked_at(air, unit):
+    there = with_source(air, 3 * unit, days=(4, 9))
+    inside = judge_source(claim(period=["2023-03-05", "2023-03-10"]), there, INVERSION, 0)
+    assert inside["verdict"] == "supported"
+    assert (inside["start"], inside["end"]) == ("2023-03-05T00:00:00Z", "2023-03-10T00:00:00Z")
+    later = judge_source(claim(period=["2023-03-11", "2023-03-14"], value=20 * unit), there, INVERSION, 0)
+    assert later["verdict"] == "contradicted"
+
+
+def test_one_instrument_with_a_sample_or_two_is_no_support():
+    alone = network(stations=1)
+    problem = alone.problem
+    day = np.floor(problem.table.hours / 24).astype(int)
+    day -= day.min()
+    seen = np.flatnonzero((problem.blocks[0].jacobian[0][:, CELL] > 0) & (day >= 4) & (day < 9))
+    keep = np.setdiff1d(np.arange(problem.table.n), seen[2:])
+    few = with_source(alone.on(problem.select(keep)), 1e9)
+    found = judge_source(claim(period=["2023-03-05", "2023-03-10"]), few, INVERSION, 0)
+    assert found["false_alarm"] <= 0.05
+    assert (found["verdict"], found["reasons"]) == ("undecided", ["too-little-data"])
+
+
+def test_the_scan_of_all_cells_finds_the_source_untold_and_no_other(air, unit):
+    section = ScanSection.model_validate({"species": "co2", "max_days": 8, "draws": 100})
+    found = find_sources(section, with_source(air, 4 * unit), INVERSION, 0)
+    assert len(found) == 1
+    (source,) = found
+    assert (source["lon"], source["lat"]) == pytest.approx((LON, LAT))
+    assert source["interval"][0] < 4 * unit < source["interval"][1]
+    assert source["status"] == "alarm" and source["false_alarm"] <= 0.05
+    assert find_sources(section, with_source(air, 0.0), INVERSION, 0) == []
+
+
+def test_a_run_shorter_than_the_shortest_window_is_searched_as_it_is():
+    world = make_world(
+        3, stations=2, every_hours=3, epochs={"only": interval(0, 2)}, block=FluxBlock("total")
+    )
+    found = judge_source(claim(), solve(world.problem()), INVERSION, 0)
+    assert found["verdict"] in {"supported", "undecided"}
