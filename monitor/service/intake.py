@@ -87,12 +87,14 @@ class Intake:
 class IntakeOptions:
     """`months` to take in, None for all; `now` judges rows from the future.
 
-    With `skip_known_bad`, as a scheduler works, a file that failed before is not read again.
+    With `skip_known_bad`, as a scheduler works, a file that failed before is not read again; those in
+    `skip` are not read now.
     """
 
     months: tuple[str, ...] | None
     now: datetime
     skip_known_bad: bool = False
+    skip: frozenset[Path] = frozenset()
 
 
 def prepare_intake(archive: Archive, city: CityConfig, data_root: Path, options: IntakeOptions) -> Intake:
@@ -227,7 +229,8 @@ def take_files(
     for file in found:
         known = noted.get(file.sha256, set())
         todo = _months_to_read(known, options.months)
-        if todo != [] and not (options.skip_known_bad and _BAD in known):
+        skipped = file.path in options.skip or (options.skip_known_bad and _BAD in known)
+        if todo != [] and not skipped:
             try:
                 batch.add(file, _read_groups(city, source, reader, file, options.now), todo, scope)
             except InputError as error:

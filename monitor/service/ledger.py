@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 
@@ -33,6 +33,12 @@ _BIRTH = secrets.token_hex(4)
 def process_owner() -> str:
     """The name of this process as an owner; others on this host can tell whether it still lives."""
     return f"{socket.gethostname()}/{os.getpid()}/{_BIRTH}"
+
+
+#: How the reason begins when a process ended with a lease in its hand.
+ABANDONED: Final = "abandoned by"
+#: Stands for the inputs of a worker that died before it knew them.
+UNKNOWN_DIGEST: Final = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,19 @@ class Ledger:
         crash_point("after-claim")
         return claim
 
+    def give_up(self, key: StepKey, reason: str) -> None:
+        """Mark `key`, which a dead worker held or never came to hold, as failed with the reason."""
+        now = self.clock()
+        with self.archive.transaction() as tx:
+            row = tx.session.scalars(_select(key)).one_or_none()
+            if row is None:
+                row = _new_run(key)
+                tx.session.add(row)
+            if row.status != LEASED:  # this attempt was not counted by a claim
+                row.attempts, row.started_at = row.attempts + 1, now
+            row.status, row.owner, row.token = FAILED, self.owner, row.token + 1
+            row.error, row.finished_at, row.lease_until = reason, now, None
+
     def rows(self, city: str | None = None) -> list[LedgerRow]:
         """Every row, or a city's, by city, interval and step."""
         query = select(RunRow).order_by(RunRow.city, RunRow.interval_start, RunRow.step, RunRow.id)
@@ -171,7 +190,7 @@ class Ledger:
             for row in tx.session.scalars(select(RunRow).filter_by(status=LEASED).order_by(RunRow.id)):
                 if _is_orphaned(row.owner, row.lease_until, now):
                     row.status, row.token = FAILED, row.token + 1
-                    row.error, row.finished_at = f"abandoned by {row.owner}", now
+                    row.error, row.finished_at = f"{ABANDONED} {row.owner}", now
                     row.lease_until = None
                     orphans.append(row)
             tx.session.flush()

@@ -92,7 +92,10 @@ def _ingest(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
         run.city,
         run.data_root,
         files.IntakeOptions(
-            tuple(calendar.months_touched(run.window)), run.options.clock(), run.options.keep_going
+            tuple(calendar.months_touched(run.window)),
+            run.options.clock(),
+            run.options.keep_going,
+            run.options.skip,
         ),
     )
     files.quarantine_failures(run.archive, intake)

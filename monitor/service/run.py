@@ -35,6 +35,8 @@ class RunOptions:
         with role "inversion", or a bad inventory, ends the run before anything is stored.
     again : bool
         Do every step again, even a done one.
+    skip : frozenset of Path
+        Files not to read now, because they are still being written.
     lease : timedelta
         How long a step may take before another process may take it over.
     analyse : callable, optional
@@ -44,6 +46,7 @@ class RunOptions:
     window_days: float | None = None
     keep_going: bool = False
     again: bool = False
+    skip: frozenset[Path] = frozenset()
     lease: timedelta = timedelta(hours=2)
     clock: Callable[[], datetime] = utcnow
     progress: Progress | None = None

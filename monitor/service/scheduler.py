@@ -21,7 +21,7 @@ from monitor.archive import utcnow
 from monitor.config import ServiceConfig, load_city, load_service
 from monitor.domain import Interval, iso_z
 from monitor.errors import LockedError, MonitorError, UsageError
-from monitor.service.ledger import Ledger, SchedulerLock, StepKey, process_owner
+from monitor.service.ledger import UNKNOWN_DIGEST, Ledger, SchedulerLock, StepKey, process_owner
 from monitor.service.logs import redact
 from monitor.service.run import open_archive
 from monitor.service.worker import Limits, WorkerError, run_job
@@ -183,11 +183,9 @@ def _give_back(service: Service, city: str, interval: Interval | None, pid: int,
         mine = [row for row in ledger.rows(city) if row.owner.startswith(f"{host}/{pid}/")]
         held = [row.key for row in mine if row.status == "leased"]
         if not mine and interval is not None:
-            held = [StepKey(city, PLAN_STEP, interval, "0" * 64)]
+            held = [StepKey(city, PLAN_STEP, interval, UNKNOWN_DIGEST)]
         for key in held:
-            claim = ledger.claim(key, timedelta(seconds=60), redo=True)
-            if claim is not None:
-                claim.failed(reason)
+            ledger.give_up(key, reason)
 
 
 # --- the clock ---------------------------------------------------------------------------------------

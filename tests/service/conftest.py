@@ -26,3 +26,4 @@ def fed(mini: MiniCity) -> MiniCity:
 def quick_disk(monkeypatch):
     """Leave out the waiting for the disk: a killed process, unlike a power cut, loses nothing written."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr("monitor.service.jobs.SETTLE_S", 0.01)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,43 @@ def _locked(city: MiniCity) -> bool:
         return False
     with Archive.open(city.workdir / "archive") as archive:
         return any(lock.lease_until for lock in Ledger(archive, "test").locks())
+
+
+def test_a_failing_interval_is_left_alone_for_longer_and_longer(mini):
+    feed(mini, "2020-01-06")
+    clock = Clock("2020-01-08T07:00")
+    failing = replace(service_of(mini, clock, "fake_analysis:refuse"), work=work_here)
+    failures = []
+    for _ in range(5):
+        while not (result := tick(failing)).failed:
+            assert "tried again from" in result.waiting[0][2]
+            clock.now += timedelta(minutes=1)
+        failures.append(clock.now)
+    pauses = [(b - a) // timedelta(minutes=1) for a, b in pairwise(failures)]
+    assert pauses == pytest.approx([0, 5, 10, 20], abs=1)  # workers stamp with the seconds they took
+    mini.observations("2020-01-06", add_ppb=1.0, created="3 Feb 20")  # other inputs are another matter
+    assert len(tick(service_here(mini, clock)).done) == 1
+
+
+def test_a_file_that_still_grows_is_left_for_later(mini, monkeypatch):
+    feed(mini, "2020-01-06")
+    path = mini.footprints("2020-01-06")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    service = service_here(mini, Clock("2020-01-08T07:00"))
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.time, "sleep", lambda _: path.write_bytes(whole[: path.stat().st_size + 100]))
+        assert "no footprints" in tick(service).waiting[0][2]
+    with Archive.open(mini.workdir / "archive") as archive:
+        assert list(archive.quarantined()) == []
+    path.write_bytes(whole)
+    assert len(tick(service).done) == 1
+
+
+def test_an_interval_is_not_answered_from_the_data_before_it(mini):
+    feed(mini, "2020-01-06")
+    service = replace(service_of(mini, Clock("2020-01-10T07:00")), work=work_here)
+    service = replace(service, config=service.config.model_copy(update={"window_days": 6.0}))
+    result = tick(service)
+    assert [interval for _, interval in result.done] == intervals_of("2020-01-06")
+    assert [interval for _, interval, _ in result.waiting] == intervals_of("2020-01-08")
