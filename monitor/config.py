@@ -206,7 +206,10 @@ class MismatchSection(Model):
 
     instrument_floor_ppm: NonNegative = 0.0
     representation_ppm: Positive = Field(description="independent, every observation")
-    correlated_ppm: Positive = Field(description="correlated in time within a station")
+    least_fraction: Positive = Field(
+        0.3,
+        description="least transport error: that at this fraction of the mean reference enhancement",
+    )
     correlation_hours: Positive = 6.0
     transport_fraction: Positive = Field(0.3, description="of the reference enhancement, correlated in time")
     common_fraction: NonNegative = Field(

@@ -145,7 +145,7 @@ def make_world(
         assumptions=Assumptions(
             state=(block or FluxBlock("total", step_days=2.0, length_km=12.0, time_days=3.0),),
             background=Background(sd_ppm=1.0, offset_sd_ppm=3.0, station_offset_sd_ppm=0.5),
-            mismatch=Mismatch(representation_ppm=0.5, correlated_ppm=0.5, transport_fraction=0.2),
+            mismatch=Mismatch(representation_ppm=0.5, transport_fraction=0.2),
             selection=Selection(),
             estimate_scales=estimate_scales,
         ),

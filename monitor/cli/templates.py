@@ -75,7 +75,7 @@ time_days = 30.0
 [[inversion]]
 species = "co2"
 background = {{ sd_ppm = 2.0, offset_sd_ppm = 2.0, correlation_hours = 48.0 }}
-mismatch = {{ representation_ppm = 1.0, correlated_ppm = 1.0, correlation_hours = 6.0 }}
+mismatch = {{ representation_ppm = 1.0, correlation_hours = 6.0 }}
 """
 
 _CLAIMS = """\

@@ -36,7 +36,7 @@ from monitor.compare.verdict import (
 from monitor.domain import Interval
 from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
+from monitor.inversion.posterior import FixedEffect, Posterior, Total
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import TotalEstimate
 
@@ -116,12 +116,14 @@ class Answer:
 
 def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     """The totals of a quantity, flat along `pattern` (t a⁻¹), and the response to other layouts."""
-    posterior = variant.posterior
-    problem = posterior.problem
+    # the mean is the pattern times what the air says; any other prior mean would vote in the directions
+    # in which the candidate maps differ
+    problem = variant.posterior.problem.without_prior_mean(quantity.block)
+    posterior = replace(variant.posterior, problem=problem)
     field = quantity.patterns[pattern]
     effects = [*quantity.effects(field), *_other_epochs(quantity, problem, field)]
     found = posterior.totals(quantity.totals(), effects)
-    totals = prior_totals(problem, quantity.totals()) + found.shift
+    totals = found.shift
     contrast = np.zeros(totals.size)
     contrast[-1] = 1.0
     if totals.size == 2:

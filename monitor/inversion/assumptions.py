@@ -52,8 +52,8 @@ class Mismatch:
         Independent, every observation; with several stations a factor each is estimated.
     variability_factor
         A part proportional to the spread within the hour, correlated in time; ``None`` for none.
-    correlated_ppm
-        The least size of the transport error: what it is when the reference enhancement is zero.
+    least_fraction
+        The transport error is never smaller than at this fraction of the mean reference enhancement.
     transport_fraction
         Transport error as a fraction of the reference enhancement.
     correlation_hours
@@ -67,7 +67,7 @@ class Mismatch:
     instrument_floor_ppm: float = 0.0
     representation_ppm: float = 0.5
     variability_factor: float | None = None
-    correlated_ppm: float = 1.0
+    least_fraction: float = 0.3
     transport_fraction: float = 0.3
     correlation_hours: float = 8.0
     common_fraction: float = 0.0

@@ -9,8 +9,8 @@ import xarray as xr
 
 from monitor import units
 from monitor.inversion.assumptions import TransportScale
+from monitor.inversion.mismatch import BACKGROUND
 from monitor.inversion.posterior import Posterior, Total, flux_map, prior_totals
-from monitor.inversion.problem import BACKGROUND
 
 
 def posterior_dataset(

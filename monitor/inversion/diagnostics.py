@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.inversion.problem import BACKGROUND, InverseProblem, hour_class
+from monitor.inversion.mismatch import BACKGROUND, hour_class
+from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import Solution, leave_out
 
 _Z95 = 1.959963984540054
@@ -26,7 +27,7 @@ class Diagnostics:
     Attributes
     ----------
     chi2 : float
-        rᵀΨ⁻¹r / n at the fitted scales, before inflation.
+        rᵀPr / (n − q) at the fitted scales, before inflation; q sizes of prior means are free.
     dofs : float
         tr(Ψ⁻¹ H Q Hᵀ): pieces of information about the fluxes.
     background_share : float
@@ -69,8 +70,9 @@ def diagnose(problem: InverseProblem, solution: Solution, values: np.ndarray) ->
     label = hour_class(problem.table, offset)
     inside = np.abs(standardised) < _Z95
     whitened = np.linalg.solve(solution.lower, solution.residual)
+    free = problem.table.n - solution.fixed.shape[1]
     return Diagnostics(
-        chi2=float(solution.residual @ solution.alpha) / problem.table.n,
+        chi2=float(solution.residual @ solution.alpha) / free,
         dofs=dofs,
         background_share=share / (share + dofs),
         raw_loo_variance=float(np.mean(raw**2)),

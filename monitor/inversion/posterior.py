@@ -115,29 +115,22 @@ def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray
     )
 
 
-def solve_problem(
-    problem: InverseProblem,
-    *,
-    fitted: hyper.Hyperparameters | None = None,
-    beside: np.ndarray | None = None,
-) -> Posterior:
+def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | None = None) -> Posterior:
     """Fit the scales (unless `fitted` is given), solve, diagnose.
 
-    Parameters
-    ----------
-    beside : (n, q), optional
-        Columns with a flat prior in the solution and its diagnostics, such as a source that is being
-        tested; totals are asked for with their own fixed effects.
+    The scales and the diagnostics are those of the restricted likelihood, with the prior mean of each
+    block and epoch free in size: how large a map is must not vote on how far to trust it.
 
     Raises
     ------
     NumericalError
         When the covariance of the observations is not positive definite.
     """
-    found = fitted or hyper.maximise(problem.model, problem.residual)
+    free = problem.reference_effects
+    found = fitted or hyper.maximise(problem.model, problem.residual, free)
     lower = cholesky_or_error(problem.model.covariance(found.values), "the covariance of the observations")
-    solution = solve_factored(lower, problem.residual, beside)
-    diagnostics = diagnose(problem, solution, found.values)
+    solution = solve_factored(lower, problem.residual)
+    diagnostics = diagnose(problem, solve_factored(lower, problem.residual, free), found.values)
     return Posterior(
         problem=problem,
         hyperparameters=found,

@@ -12,22 +12,13 @@ import xarray as xr
 from monitor.contracts import ensure_flux, grid_of
 from monitor.domain import Grid, Interval
 from monitor.errors import GridError, InputError
-from monitor.inversion.assumptions import Assumptions, Background
-from monitor.inversion.components import (
-    Component,
-    Independent,
-    LowRank,
-    ObservationModel,
-    Parameter,
-    TemporalProcess,
-)
+from monitor.inversion.assumptions import Assumptions
+from monitor.inversion.components import Component, ObservationModel, Parameter
+from monitor.inversion.mismatch import LOOSE, background_components, mismatch_components
 from monitor.inversion.state import FluxBlock, StateBlock, distance_km, time_steps
 from monitor.inversion.table import ObservationTable, join
 from monitor.transport.footprints import select_receptors
 from monitor.transport.forward import jacobian, modelled_enhancement
-
-#: Names of the background's components (the part B C Bᵀ of Ψ).
-BACKGROUND = ("inflow offset", "side offset", "station offset", "inflow")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +120,22 @@ class InverseProblem:
         inside = (block.steps[:, 0] < interval.end64) & (block.steps[:, 1] > interval.start64)
         return np.asarray(np.sum([block.jacobian[k] @ field for k in np.flatnonzero(inside)], axis=0))
 
+    @property
+    def reference_effects(self) -> np.ndarray:
+        """H times the prior mean of each block of cells in each epoch (n, q), where it is seen."""
+        columns = [
+            block.predicted() * ((self.table.start >= e.start64) & (self.table.start < e.end64))
+            for block in self.blocks
+            if block.fields is None
+            for e in self.epochs.values()
+        ]
+        return np.column_stack([c for c in columns if np.any(c)] or [np.zeros((self.table.n, 0))])
+
+    def without_prior_mean(self, name: str) -> InverseProblem:
+        """The same problem with a prior mean of zero in block `name`, for patterns that are flat there."""
+        blocks = tuple(replace(b, prior=np.zeros_like(b.prior)) if b.name == name else b for b in self.blocks)
+        return replace(self, blocks=blocks)
+
     def select(self, keep: np.ndarray) -> InverseProblem:
         """The same problem with the observations `keep` (indices) only."""
         table = replace(
@@ -200,7 +207,7 @@ def _block(
     steps = time_steps(list(epochs.values()), block.step_days)
     mean = _step_means(flux, steps)
     parameters = (
-        Parameter(f"{block.name} scale", block.relative_sd, 0.7 if assumptions.estimate_scales else 0.0),
+        Parameter(f"{block.name} scale", block.relative_sd, LOOSE * assumptions.estimate_scales),
         Parameter(
             f"{block.name} length", block.length_km, block.length_log_sd * assumptions.estimate_scales, "km"
         ),
@@ -307,143 +314,6 @@ def _model(
 ) -> ObservationModel:
     freedom = 1.0 if assumptions.estimate_scales else 0.0
     state: list[Component] = [b.component() for b in blocks]
-    background = _background(assumptions.background, table, epochs, freedom)
-    mismatch = _mismatch(assumptions, table, reference, freedom)
+    background = background_components(assumptions.background, table, epochs, freedom)
+    mismatch = mismatch_components(assumptions, table, reference, freedom)
     return ObservationModel((*state, *background, *mismatch))
-
-
-def _background(
-    background: Background, table: ObservationTable, epochs: Mapping[str, Interval], freedom: float
-) -> list[Component]:
-    n = table.n
-    epoch = np.zeros(n, dtype="i8")
-    for k, interval in enumerate(epochs.values()):
-        epoch[(table.start >= interval.start64) & (table.start < interval.end64)] = k
-    per_epoch = np.eye(len(epochs))[epoch]
-    group = table.station.astype("i8") if background.per == "station" else np.zeros(n, dtype="i8")
-    parts: list[Component] = [
-        LowRank("inflow offset", per_epoch, Parameter("inflow offset", background.offset_sd_ppm, 0.0, "ppm"))
-    ]
-    side, factors = _sides(table) if background.by_side else (None, ())
-    if side is not None:
-        parts.append(
-            LowRank(
-                "side offset",
-                np.eye(4)[side],
-                Parameter("side offset", background.sd_ppm, 0.7 * freedom, "ppm"),
-            )
-        )
-        factors = tuple(replace(f, log_sd=0.5 * freedom) for f in factors)
-    if background.station_offset_sd_ppm > 0 and len(table.inlets) > 1:
-        columns = np.eye(len(table.inlets) * len(epochs))[table.station * len(epochs) + epoch]
-        scale = Parameter("station offset", background.station_offset_sd_ppm, 0.0, "ppm")
-        parts.append(LowRank("station offset", columns, scale))
-    parts.append(
-        TemporalProcess(
-            "inflow",
-            table.hours,
-            group,
-            np.ones(n),
-            Parameter("inflow sd", background.sd_ppm, freedom, "ppm"),
-            Parameter("inflow time", background.correlation_hours, 0.7 * freedom, "h"),
-            side,
-            factors,
-        )
-    )
-    return parts
-
-
-def _sides(table: ObservationTable) -> tuple[np.ndarray, tuple[Parameter, ...]]:
-    if not np.isfinite(table.wind_from_deg).all():
-        raise InputError(
-            "inflow by side needs the wind at the receptor",
-            found="footprints without wind_direction",
-            remedy="set background.by_side = false, or use footprints that carry the wind",
-        )
-    side = (((table.wind_from_deg + 45.0) % 360.0) // 90.0).astype("i8")
-    return side, tuple(Parameter(f"inflow {name}", 1.0, 0.5) for name in "NESW")
-
-
-def _mismatch(
-    assumptions: Assumptions, table: ObservationTable, reference: np.ndarray, freedom: float
-) -> list[Component]:
-    mismatch, n = assumptions.mismatch, table.n
-    instrument = np.maximum(np.nan_to_num(table.uncertainty, nan=0.0), mismatch.instrument_floor_ppm)
-    station = table.station.astype("i8")
-    several = len(table.inlets) > 1
-    parts: list[Component] = [
-        Independent("instrument", instrument, Parameter("instrument", 1.0, 0.0)),
-        Independent(
-            "representation",
-            np.ones(n),
-            Parameter("representation", mismatch.representation_ppm, freedom, "ppm"),
-            station if several else None,
-            tuple(Parameter(f"representation {i}", 1.0, 0.5 * freedom) for i in table.inlets)
-            if several
-            else (),
-        ),
-    ]
-    if mismatch.variability_factor is not None:
-        parts.append(
-            TemporalProcess(
-                "variability",
-                table.hours,
-                station,
-                _known_spread(table),
-                Parameter("variability", mismatch.variability_factor, freedom),
-                Parameter("variability time", 3.0, 0.7 * freedom, "h"),
-            )
-        )
-    least = mismatch.correlated_ppm / mismatch.transport_fraction
-    classes, factors = _hour_classes(table, assumptions, freedom) if mismatch.by_hour else (None, ())
-    parts.append(
-        TemporalProcess(
-            "transport",
-            table.hours,
-            station,
-            np.hypot(reference, least),
-            Parameter("transport fraction", mismatch.transport_fraction, freedom),
-            Parameter("transport time", mismatch.correlation_hours, 0.7 * freedom, "h"),
-            classes,
-            factors,
-        )
-    )
-    if mismatch.common_fraction > 0 and several:
-        parts.append(
-            TemporalProcess(
-                "common transport",
-                table.hours,
-                np.zeros(n, dtype="i8"),
-                reference,
-                Parameter("common fraction", mismatch.common_fraction, freedom),
-                Parameter("common time", mismatch.correlation_hours, 0.7 * freedom, "h"),
-            )
-        )
-    return parts
-
-
-def _known_spread(table: ObservationTable) -> np.ndarray:
-    """Spread within the hour, the median of the known ones where it is not known (n,)."""
-    known = np.isfinite(table.spread)
-    if not known.any():
-        raise InputError(
-            "an error by variability needs the spread within the hour",
-            expected="a 'stdev' in some observation",
-            found=f"none in {table.n} observations of {', '.join(table.inlets)}",
-            remedy="leave out mismatch.variability_factor",
-        )
-    return np.where(known, table.spread, np.median(table.spread[known]))
-
-
-def hour_class(table: ObservationTable, utc_offset_h: float) -> np.ndarray:
-    """Three-hour class of the local day of each observation, 0 … 7 (n,)."""
-    return np.asarray(((table.hours + utc_offset_h) % 24.0 // 3.0).astype("i8"))
-
-
-def _hour_classes(
-    table: ObservationTable, assumptions: Assumptions, freedom: float
-) -> tuple[np.ndarray, tuple[Parameter, ...]]:
-    label = hour_class(table, assumptions.selection.utc_offset_h)
-    present, index = np.unique(label, return_inverse=True)
-    names = [f"transport {3 * int(k):02d}-{3 * int(k) + 3:02d} h" for k in present]
-    return index.astype("i8"), tuple(Parameter(name, 1.0, 0.5 * freedom) for name in names)

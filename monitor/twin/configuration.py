@@ -267,7 +267,7 @@ def _inversions(settings: TwinSettings) -> list[str]:
         {
             "instrument_floor_ppm": 0.1,
             "representation_ppm": 0.5,
-            "correlated_ppm": 0.3,
+            "least_fraction": 0.2,
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },
@@ -278,7 +278,7 @@ def _inversions(settings: TwinSettings) -> list[str]:
         {
             "instrument_floor_ppm": 0.0005,
             "representation_ppm": 0.002,
-            "correlated_ppm": 0.001,
+            "least_fraction": 0.2,
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },

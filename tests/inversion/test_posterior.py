@@ -144,11 +144,15 @@ def test_neighbours_lie_one_sigma_on_both_sides_of_the_scales():
 def test_diagnostics_are_their_formulas(solved):
     problem, values = solved.problem, solved.values
     psi = problem.model.covariance(values)
-    inverse = np.linalg.inv(psi)
+    free = problem.reference_effects
+    weighted = np.linalg.solve(psi, free)
+    inverse = np.linalg.inv(psi) - weighted @ np.linalg.solve(free.T @ weighted, weighted.T)
     hqh = problem.model.covariance(values, ("total",))
     bcb = problem.model.covariance(values, ("inflow offset", "station offset", "inflow"))
     d = solved.diagnostics
-    assert d.chi2 == pytest.approx(problem.residual @ inverse @ problem.residual / problem.table.n)
+    assert d.chi2 == pytest.approx(
+        problem.residual @ inverse @ problem.residual / (problem.table.n - free.shape[1])
+    )
     assert d.dofs == pytest.approx(np.trace(inverse @ hqh))
     assert d.background_share == pytest.approx(np.trace(inverse @ bcb) / np.trace(inverse @ (hqh + bcb)))
 
@@ -156,13 +160,18 @@ def test_diagnostics_are_their_formulas(solved):
 def test_left_out_days_are_predicted_from_all_others(solved):
     problem = solved.problem
     psi = problem.model.covariance(solved.values)
+    free = problem.reference_effects
     day = np.floor(problem.table.hours / 24)
     squares = []
     for label in np.unique(day):
         out, rest = np.flatnonzero(day == label), np.flatnonzero(day != label)
-        gain = psi[np.ix_(out, rest)] @ np.linalg.inv(psi[np.ix_(rest, rest)])
-        error = problem.residual[out] - gain @ problem.residual[rest]
-        variance = np.diagonal(psi[np.ix_(out, out)] - gain @ psi[np.ix_(rest, out)])
+        # universal kriging: the size of the prior mean is free, so its column is matched exactly
+        corner = np.zeros((free.shape[1], free.shape[1]))
+        system = np.block([[psi[np.ix_(rest, rest)], free[rest]], [free[rest].T, corner]])
+        target = np.vstack([psi[np.ix_(rest, out)], free[out].T])
+        weights = np.linalg.solve(system, target)
+        error = problem.residual[out] - weights[: rest.size].T @ problem.residual[rest]
+        variance = np.diagonal(psi[np.ix_(out, out)] - target.T @ weights)
         squares.append(error**2 / variance)
     raw = float(np.mean(np.concatenate(squares)))
     assert solved.diagnostics.raw_loo_variance == pytest.approx(raw, rel=1e-8)

@@ -237,7 +237,7 @@ def test_the_covariance_of_the_observations_is_the_sum_of_named_parts():
     side = ((table.wind_from_deg + 45) % 360 // 90).astype(int)
     expected = 2.25 * (side[:, None] == side[None])
     np.testing.assert_allclose(problem.model.covariance(values, ("side offset",)), expected)
-    size = np.hypot(problem.reference, 1.0 / 0.3)
+    size = np.hypot(problem.reference, 0.3 * problem.reference.mean())
     expected = 0.09 * same * np.outer(size, size) * np.exp(-lag / 8.0)
     np.testing.assert_allclose(problem.model.covariance(values, ("transport",)), expected, rtol=1e-12)
     np.testing.assert_allclose(np.diagonal(problem.model.covariance(values, ("instrument",))), 0.01)

@@ -61,7 +61,7 @@ relative_sd = 1.0
 [[inversion]]
 species = "ch4"
 background = { sd_ppm = 0.02, offset_sd_ppm = 0.03 }
-mismatch = { representation_ppm = 0.005, correlated_ppm = 0.01 }
+mismatch = { representation_ppm = 0.005 }
 """
 
 CLAIMS = """\

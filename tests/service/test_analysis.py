@@ -49,7 +49,7 @@ CITY = {
         {
             "species": "co2",
             "background": {"sd_ppm": 1.0, "offset_sd_ppm": 5.0},
-            "mismatch": {"representation_ppm": 0.5, "correlated_ppm": 0.5},
+            "mismatch": {"representation_ppm": 0.5},
             "transport_scale_sd": 0.1,
             "estimate_scales": False,
         }

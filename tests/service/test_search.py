@@ -18,7 +18,7 @@ INVERSION = InversionSection.model_validate(
     {
         "species": "co2",
         "background": {"sd_ppm": 1.0, "offset_sd_ppm": 3.0},
-        "mismatch": {"representation_ppm": 0.5, "correlated_ppm": 0.5},
+        "mismatch": {"representation_ppm": 0.5},
         "transport_scale_sd": 0.05,
     }
 )

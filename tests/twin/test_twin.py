@@ -130,7 +130,7 @@ def test_the_readers_read_every_source(small, config):
 
 def test_each_station_and_month_is_a_file_of_its_own(small):
     names = sorted(p.name for p in (small[0] / "data" / "footprints").iterdir())
-    assert names[:2] == ["HAF-35magl_PLUME_TWIN_202109.nc", "HAF-35magl_PLUME_TWIN_202309.nc"]
+    assert names[:2] == ["HAF-70magl_PLUME_TWIN_202109.nc", "HAF-70magl_PLUME_TWIN_202309.nc"]
 
 
 def test_footprints_survive_their_file(small, config):
@@ -141,7 +141,7 @@ def test_footprints_survive_their_file(small, config):
     met = epoch.analysed.isel(time=epoch.sampled)
     site = next(s for s in drawn.geography.sites if s.station.id == "MID")
     made = city.plume_footprints(
-        drawn.geography.grid, site.station, 50.0, met, curves=weather.ANALYSED_CURVES
+        drawn.geography.grid, site.station, site.station.inlets_m[0], met, curves=weather.ANALYSED_CURVES
     )
     assert written.sizes["receptor"] == SMALL.days * 6
     np.testing.assert_allclose(integrated(written), integrated(made), rtol=1e-5, atol=1e-9)
@@ -188,7 +188,7 @@ def test_the_air_is_made_by_another_transport_than_the_footprints():
     true = air.true_footprints(drawn.geography, site, epoch).sum(axis=(1, 2))
     met = epoch.analysed.isel(time=epoch.sampled)
     given = city.plume_footprints(
-        drawn.geography.grid, site.station, 60.0, met, curves=weather.ANALYSED_CURVES
+        drawn.geography.grid, site.station, site.station.inlets_m[0], met, curves=weather.ANALYSED_CURVES
     )
     ratio = true / integrated(given).sum(("lat", "lon")).values
     assert ratio.std() > 0.03

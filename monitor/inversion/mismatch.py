@@ -1,0 +1,162 @@
+"""The inflow and the model–data mismatch as covariances of the observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.domain import Interval
+from monitor.errors import InputError
+from monitor.inversion.assumptions import Assumptions, Background
+from monitor.inversion.components import Component, Independent, LowRank, Parameter, TemporalProcess
+from monitor.inversion.table import ObservationTable
+
+#: Names of the background's components (the part B C Bᵀ of Ψ).
+BACKGROUND = ("inflow offset", "side offset", "station offset", "inflow")
+#: 1σ of the logarithm of a scale that multiplies a map: the size of the map must not vote.
+LOOSE = 2.0
+
+
+def background_components(
+    background: Background, table: ObservationTable, epochs: Mapping[str, Interval], freedom: float
+) -> list[Component]:
+    """B C Bᵀ: constants per epoch, side and station, and the AR(1) inflow.
+
+    `freedom` is 1 where the scales are estimated, 0 where they are held.
+    """
+    n = table.n
+    epoch = np.zeros(n, dtype="i8")
+    for k, interval in enumerate(epochs.values()):
+        epoch[(table.start >= interval.start64) & (table.start < interval.end64)] = k
+    per_epoch = np.eye(len(epochs))[epoch]
+    group = table.station.astype("i8") if background.per == "station" else np.zeros(n, dtype="i8")
+    parts: list[Component] = [
+        LowRank("inflow offset", per_epoch, Parameter("inflow offset", background.offset_sd_ppm, 0.0, "ppm"))
+    ]
+    side, factors = _sides(table) if background.by_side else (None, ())
+    if side is not None:
+        parts.append(
+            LowRank(
+                "side offset",
+                np.eye(4)[side],
+                Parameter("side offset", background.sd_ppm, 0.7 * freedom, "ppm"),
+            )
+        )
+        factors = tuple(replace(f, log_sd=0.5 * freedom) for f in factors)
+    if background.station_offset_sd_ppm > 0 and len(table.inlets) > 1:
+        columns = np.eye(len(table.inlets) * len(epochs))[table.station * len(epochs) + epoch]
+        scale = Parameter("station offset", background.station_offset_sd_ppm, 0.0, "ppm")
+        parts.append(LowRank("station offset", columns, scale))
+    parts.append(
+        TemporalProcess(
+            "inflow",
+            table.hours,
+            group,
+            np.ones(n),
+            Parameter("inflow sd", background.sd_ppm, freedom, "ppm"),
+            Parameter("inflow time", background.correlation_hours, 0.7 * freedom, "h"),
+            side,
+            factors,
+        )
+    )
+    return parts
+
+
+def _sides(table: ObservationTable) -> tuple[np.ndarray, tuple[Parameter, ...]]:
+    if not np.isfinite(table.wind_from_deg).all():
+        raise InputError(
+            "inflow by side needs the wind at the receptor",
+            found="footprints without wind_direction",
+            remedy="set background.by_side = false, or use footprints that carry the wind",
+        )
+    side = (((table.wind_from_deg + 45.0) % 360.0) // 90.0).astype("i8")
+    return side, tuple(Parameter(f"inflow {name}", 1.0, 0.5) for name in "NESW")
+
+
+def mismatch_components(
+    assumptions: Assumptions, table: ObservationTable, reference: np.ndarray, freedom: float
+) -> list[Component]:
+    """R: instrument, representation, variability, transport and transport common to all stations."""
+    mismatch, n = assumptions.mismatch, table.n
+    instrument = np.maximum(np.nan_to_num(table.uncertainty, nan=0.0), mismatch.instrument_floor_ppm)
+    station = table.station.astype("i8")
+    several = len(table.inlets) > 1
+    parts: list[Component] = [
+        Independent("instrument", instrument, Parameter("instrument", 1.0, 0.0)),
+        Independent(
+            "representation",
+            np.ones(n),
+            Parameter("representation", mismatch.representation_ppm, freedom, "ppm"),
+            station if several else None,
+            tuple(Parameter(f"representation {i}", 1.0, 0.5 * freedom) for i in table.inlets)
+            if several
+            else (),
+        ),
+    ]
+    if mismatch.variability_factor is not None:
+        parts.append(
+            TemporalProcess(
+                "variability",
+                table.hours,
+                station,
+                _known_spread(table),
+                Parameter("variability", mismatch.variability_factor, freedom),
+                Parameter("variability time", 3.0, 0.7 * freedom, "h"),
+            )
+        )
+    # relative to the reference itself, so that a map of half the size means the same model
+    least = mismatch.least_fraction * float(reference.mean())
+    classes, factors = _hour_classes(table, assumptions, freedom) if mismatch.by_hour else (None, ())
+    parts.append(
+        TemporalProcess(
+            "transport",
+            table.hours,
+            station,
+            np.hypot(reference, least),
+            Parameter("transport fraction", mismatch.transport_fraction, LOOSE * freedom),
+            Parameter("transport time", mismatch.correlation_hours, 0.7 * freedom, "h"),
+            classes,
+            factors,
+        )
+    )
+    if mismatch.common_fraction > 0 and several:
+        parts.append(
+            TemporalProcess(
+                "common transport",
+                table.hours,
+                np.zeros(n, dtype="i8"),
+                reference,
+                Parameter("common fraction", mismatch.common_fraction, freedom),
+                Parameter("common time", mismatch.correlation_hours, 0.7 * freedom, "h"),
+            )
+        )
+    return parts
+
+
+def _known_spread(table: ObservationTable) -> np.ndarray:
+    """Spread within the hour, the median of the known ones where it is not known (n,)."""
+    known = np.isfinite(table.spread)
+    if not known.any():
+        raise InputError(
+            "an error by variability needs the spread within the hour",
+            expected="a 'stdev' in some observation",
+            found=f"none in {table.n} observations of {', '.join(table.inlets)}",
+            remedy="leave out mismatch.variability_factor",
+        )
+    return np.where(known, table.spread, np.median(table.spread[known]))
+
+
+def hour_class(table: ObservationTable, utc_offset_h: float) -> np.ndarray:
+    """Three-hour class of the local day of each observation, 0 … 7 (n,)."""
+    return np.asarray(((table.hours + utc_offset_h) % 24.0 // 3.0).astype("i8"))
+
+
+def _hour_classes(
+    table: ObservationTable, assumptions: Assumptions, freedom: float
+) -> tuple[np.ndarray, tuple[Parameter, ...]]:
+    label = hour_class(table, assumptions.selection.utc_offset_h)
+    present, index = np.unique(label, return_inverse=True)
+    names = [f"transport {3 * int(k):02d}-{3 * int(k) + 3:02d} h" for k in present]
+    return index.astype("i8"), tuple(Parameter(name, 1.0, 0.5 * freedom) for name in names)
