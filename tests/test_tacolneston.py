@@ -152,9 +152,6 @@ def afternoons(outcome, workdir):
     return answer, answer(1.0)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="the priors of the scales are relative to the maps: up to 0.7 σ in the afternoons"
-)
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_the_size_of_the_prior_does_not_vote(afternoons, factor):
     answer, plain = afternoons
