@@ -152,7 +152,7 @@ def test_a_bad_file_is_quarantined_once_and_the_others_go_on(mini):
 @pytest.mark.parametrize(
     ("analyse", "limit", "reason"),
     [
-        ("hang", {"step_timeout_s": 6}, "wall-clock limit of 6 s"),
+        ("hang", {"step_timeout_s": 15}, "wall-clock limit of 15 s"),
         ("devour", {"step_memory_mib": 3000}, "out of memory"),
         ("die", {}, "the worker died"),
     ],
