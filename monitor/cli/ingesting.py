@@ -9,7 +9,7 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import error_text, print_json
-from monitor.errors import MonitorError, UsageError
+from monitor.errors import MissingInputError, MonitorError, UsageError
 from monitor.service.logs import redact
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def ingest(
     code = 0
     for path in files:
         try:
+            if not path.is_file():
+                raise MissingInputError("there is no such file", found=str(path), remedy="check the path")
             line = _read(path, reader, context) if reader else _keep(path, city, source, workdir)
         except MonitorError as error:
             code = code or error.exit_code

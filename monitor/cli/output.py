@@ -97,7 +97,7 @@ def number(value: object) -> str:
     """A number to four significant digits, with signs and thousands as a reader expects; "–" for none."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return f"{float(f'{value:.4g}'):,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def span(value: object) -> str:
@@ -108,7 +108,7 @@ def span(value: object) -> str:
 
 
 def print_outcome(outcome: RunOutcome) -> None:
-    """The tables of a run, its failures and the report's path."""
+    """The tables of a run and its failures; the report's path is the caller's to say last."""
     print_table(
         f"{outcome.city} {outcome.interval}",
         ("claim", "verdict", "estimate", "95 % interval", "unit", "reasons"),
@@ -133,7 +133,6 @@ def print_outcome(outcome: RunOutcome) -> None:
         click.echo(redact(f"warning: {warning}"), err=True)
     for failure in outcome.failures:
         click.echo(redact(error_text(failure.error)), err=True)
-    click.echo(f"report: {outcome.report}")
 
 
 def _verdict_row(name: str, verdict: Mapping[str, Any]) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def run(
         print_json(outcome.as_json())
     else:
         print_outcome(outcome)
+        click.echo(f"report: {outcome.report}")
     return outcome.exit_code
 
 
