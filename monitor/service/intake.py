@@ -25,9 +25,9 @@ import monitor
 from monitor.archive import Archive, ObjectRecord, Transaction, utcnow
 from monitor.archive.models import SourceFileRow
 from monitor.config import CityConfig, InventorySection, SourceSection, config_digest
-from monitor.contracts import ensure_flux
 from monitor.errors import ConfigError, InputError, MissingInputError, MonitorError, UsageError
 from monitor.ingest import SourceFile, apply_quality, list_files
+from monitor.ingest.plausible import ensure_plausible_flux
 from monitor.plugins import ReadContext, Reader, get_reader
 from monitor.service import months as calendar
 from monitor.service.entries import (
@@ -392,7 +392,7 @@ def _take_inventory(
         species=inventory.species or _only_gas(city), year=inventory.year, sector=inventory.sector
     )
     try:
-        dataset = ensure_flux(get_reader(inventory.reader).read(path, context))
+        dataset = ensure_plausible_flux(get_reader(inventory.reader).read(path, context))
     except InputError as error:
         return Intake(failures=(Failure(inventory.id, path, error),), refused=(FileNote(scope, file),))
     entry = Entry(key, "flux", dataset, None, (file.sha256,))
