@@ -22,7 +22,8 @@ from monitor.twin import TwinSettings
 
 SMALL = TwinSettings(n_cells=12, days=24, festival_days=6)
 CLAIMS = ("cut-25", "cut-45", "cut-2", "festival", "commune")
-SEEDS = range(2, 22)
+#: None of these was looked at while the city was designed.
+SEEDS = range(401, 421)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_over_twenty_other_seeds_the_answers_are_right_as_often_as_promised(tmp_
             wrong = {name: row["answers"][name] for name, good in row["right"].items() if not good}
             inside = "in" if row["strength"] else "out"
             print(
-                f"seed {row['seed']:2d}  σ {row['sigma']:.3f}  strength {inside:3s}  wrong: {wrong or 'none'}"
+                f"seed {row['seed']:3d}  σ {row['sigma']:.3f}  strength {inside:3s}  wrong: {wrong or 'none'}"
             )
         print(f"right of {len(rows)}: {dict(right)}; strength inside its interval: {strengths}")
     assert all(row["answers"]["cut-45"] != "supported" for row in rows)

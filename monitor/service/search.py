@@ -233,9 +233,13 @@ def _event(
 
 
 def _status(hit: Hit, search: _Search, posterior: Posterior) -> str:
-    """ "unconfirmed" when one instrument and fewer than three samples carry the hit."""
+    """ "unconfirmed" when one instrument and fewer than three samples carry the hit.
+
+    z² is the sum over samples of f̂ hᵢ (P r)ᵢ; a sample carries the hit when its own part is above 1.
+    """
     response = _response(hit, search)
-    carried = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
-    strong = carried > 0.1 * max(float(carried.max()), 1e-30)
+    score = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
+    best = int(np.argmax(hit.weights))
+    strong = hit.strengths[best] * score / posterior.inflation > 1.0
     stations = np.unique(posterior.problem.table.station[strong])
     return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else _ALARM

@@ -253,9 +253,7 @@ def _inversions(settings: TwinSettings) -> list[str]:
     def inversion(species: str, background: dict[str, Any], mismatch: dict[str, Any], **rest: Any) -> str:
         return "".join(
             [
-                _table(
-                    "[inversion]", species=species, **rest, transport_scale_sd=0.15, transport_epoch_sd=0.01
-                ),
+                _table("[inversion]", species=species, **rest, transport_epoch_sd=0.01),
                 _table("inversion.background", per="network", **background),
                 _table("inversion.mismatch", **mismatch),
             ]
@@ -271,7 +269,9 @@ def _inversions(settings: TwinSettings) -> list[str]:
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },
+        transport_scale_sd=0.15,
     )
+    # a methane claim is about one plume, which a few degrees of wind move off a station
     ch4 = inversion(
         "ch4",
         {"sd_ppm": 0.02, "correlation_hours": 60.0, "offset_sd_ppm": 0.2},
@@ -282,6 +282,7 @@ def _inversions(settings: TwinSettings) -> list[str]:
             "correlation_hours": 12.0,
             "transport_fraction": 0.3,
         },
+        transport_scale_sd=0.25,
     )
     return [co2, ch4]
 

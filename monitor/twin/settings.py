@@ -32,7 +32,7 @@ class TwinSettings:
     change: float = -0.25
     control_change: float = -0.02
     festival_days: int = 16
-    festival_kg_h: tuple[float, float] = (250.0, 350.0)
+    festival_kg_h: tuple[float, float] = (400.0, 500.0)
     #: Errors of the transport that the service uses: drawn uniformly from ± these.
     wind_turn_deg: float = 10.0
     wind_scale: float = 0.15
