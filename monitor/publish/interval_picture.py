@@ -123,7 +123,9 @@ def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
     drawn = [svg.line(LEFT, AXIS, RIGHT, AXIS, "axis")]
     for value, text in zip(values, texts, strict=True):
         drawn.append(svg.line(axis.x(value), AXIS, axis.x(value), AXIS + 4, "axis"))
-        drawn.append(svg.label(axis.x(value), AXIS + 16, text, anchor="middle"))
+        half = 3.6 * len(text)  # a label at the end moves inward instead of leaving the picture
+        inside = min(max(axis.x(value), half), WIDTH - half)
+        drawn.append(svg.label(inside, AXIS + 16, text, anchor="middle"))
     drawn.append(
         svg.label((LEFT + RIGHT) / 2, AXIS + 31, f"{prefix}{scale.unit}", class_="unit", anchor="middle")
     )
