@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monitor.inversion import covariance, hyper
     from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
     from monitor.inversion.dataset import posterior_dataset
+    from monitor.inversion.linear import LinearPosterior, LinearProblem
+    from monitor.inversion.operators import RaggedJacobian, SeparableTotals
     from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
-    from monitor.inversion.posterior import solve_problem as solve
     from monitor.inversion.problem import InverseProblem
+    from monitor.inversion.solving import solve
     from monitor.inversion.state import FluxBlock
 
 _HOMES = {
@@ -28,7 +31,13 @@ _HOMES = {
     "FixedEffect": "posterior",
     "prior_totals": "posterior",
     "posterior_dataset": "dataset",
+    "LinearProblem": "linear",
+    "LinearPosterior": "linear",
+    "RaggedJacobian": "operators",
+    "SeparableTotals": "operators",
+    "solve": "solving",
 }
+_MODULES = ("covariance", "hyper")
 
 __all__ = [
     "Assumptions",
@@ -36,10 +45,16 @@ __all__ = [
     "FixedEffect",
     "FluxBlock",
     "InverseProblem",
+    "LinearPosterior",
+    "LinearProblem",
     "Mismatch",
     "Posterior",
+    "RaggedJacobian",
     "Selection",
+    "SeparableTotals",
     "Total",
+    "covariance",
+    "hyper",
     "posterior_dataset",
     "prior_totals",
     "solve",
@@ -47,8 +62,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "solve":
-        return import_module("monitor.inversion.posterior").solve_problem
+    if name in _MODULES:
+        return import_module(f"monitor.inversion.{name}")
     if name in _HOMES:
         return getattr(import_module(f"monitor.inversion.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'monitor.inversion' has no attribute '{name}'")

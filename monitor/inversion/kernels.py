@@ -64,3 +64,108 @@ def window_maxima(gram, score, starts, ends, best):  # type: ignore[no-untyped-d
             if value > best[k]:
                 best[k] = value
     return z, sigma
+
+
+@njit(cache=True, nogil=True)
+def find_pieces(offsets, columns, cells, row, hour, begin):  # type: ignore[no-untyped-def]
+    """Stretches of equal hour within each sparse row; columns are t·cells + c, ascending in a row.
+
+    Fills row, hour and begin (q,) and returns q; pass empty arrays to count only.
+    """
+    count = 0
+    fill = row.size > 0
+    for i in range(offsets.size - 1):
+        previous = -1
+        for k in range(offsets[i], offsets[i + 1]):
+            t = columns[k] // cells
+            if t != previous:
+                if fill:
+                    row[count] = i
+                    hour[count] = t
+                    begin[count] = k
+                count += 1
+                previous = t
+    return count
+
+
+@njit(cache=True, nogil=True)
+def project_grid(begin, end, columns, values, std, width, rows_basis, columns_basis, counts, out):  # type: ignore[no-untyped-def]
+    """Footprints in a product basis of a grid, one piece (one receptor in one hour) after another.
+
+    Mode (b, a), a < counts[b], is rows_basis[y, b] · columns_basis[x, a].  A piece is first summed along
+    each line of the grid, then across the lines, which costs a fraction of the direct sum.
+
+    begin, end : (q,) into columns and values;  std : (s,) or (m,);  rows_basis : (ny, B);
+    columns_basis : (nx, A);  out : (q, Σ counts), overwritten.
+    """
+    cells = rows_basis.shape[0] * width
+    line = np.zeros(columns_basis.shape[1])
+    for q in range(begin.size):
+        out[q, :] = 0.0
+        k = begin[q]
+        while k < end[q]:
+            y = (columns[k] % cells) // width
+            line[:] = 0.0
+            while k < end[q]:
+                cell = columns[k] % cells
+                if cell // width != y:
+                    break
+                value = values[k] * std[columns[k] % std.size]
+                x = cell - y * width
+                for a in range(line.size):
+                    line[a] += value * columns_basis[x, a]
+                k += 1
+            m = 0
+            for b in range(counts.size):
+                weight = rows_basis[y, b]
+                for a in range(counts[b]):
+                    out[q, m + a] += weight * line[a]
+                m += counts[b]
+
+
+@njit(cache=True, nogil=True)
+def project_dense(begin, end, columns, values, std, basis, out):  # type: ignore[no-untyped-def]
+    """Footprints against the columns of basis (s, k): out (q, k), overwritten."""
+    cells = basis.shape[0]
+    for q in range(begin.size):
+        out[q, :] = 0.0
+        for k in range(begin[q], end[q]):
+            cell = columns[k] % cells
+            value = values[k] * std[columns[k] % std.size]
+            for a in range(basis.shape[1]):
+                out[q, a] += value * basis[cell, a]
+
+
+@njit(cache=True, nogil=True)
+def scatter_pieces(begin, end, columns, values, std, out):  # type: ignore[no-untyped-def]
+    """Footprints written out on all cells: out (q, s), overwritten."""
+    cells = out.shape[1]
+    for q in range(begin.size):
+        out[q, :] = 0.0
+        for k in range(begin[q], end[q]):
+            out[q, columns[k] % cells] += values[k] * std[columns[k] % std.size]
+
+
+@njit(cache=True, nogil=True)
+def add_exponential(matrix, position, group, std, length, start, stop):  # type: ignore[no-untyped-def]
+    """matrix_ij += σ_i σ_j exp(−|x_i − x_j|/ℓ) within a group, for the rows start … stop − 1."""
+    for i in range(start, stop):
+        for j in range(position.size):
+            if group[i] == group[j]:
+                lag = abs(position[i] - position[j]) / length
+                if lag < 45.0:
+                    matrix[i, j] += std[i] * std[j] * np.exp(-lag)
+
+
+@njit(cache=True, nogil=True)
+def markov_sweep(decay, columns, direction):  # type: ignore[no-untyped-def]
+    """In place: x_i += φ_i x_(i−1) along the chain, or x_(i−1) += φ_i x_i backwards; columns (p, k)."""
+    p = decay.size
+    if direction > 0:
+        for i in range(1, p):
+            for k in range(columns.shape[1]):
+                columns[i, k] += decay[i] * columns[i - 1, k]
+    else:
+        for i in range(p - 1, 0, -1):
+            for k in range(columns.shape[1]):
+                columns[i - 1, k] += decay[i] * columns[i, k]

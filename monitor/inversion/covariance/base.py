@@ -1,0 +1,397 @@
+"""The protocol, and the covariances without geometry: diagonal, dense, sums and blocks of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import scipy.sparse as sp
+
+from monitor.errors import InputError, NumericalError
+from monitor.inversion.components import Parameter
+
+#: 1σ of the logarithm of a parameter that is estimated: within a factor of 2.7.
+LOG_SD = 1.0
+
+
+@runtime_checkable
+class Covariance(Protocol):
+    """A symmetric, positive (semi-)definite matrix (m, m) with structure."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sqrt_size(self) -> int:
+        """Length of z in `sqrt_matvec`."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+    def with_values(self, values: np.ndarray) -> Covariance:
+        """The same structure at other parameter values, in the order of `parameters`."""
+        ...
+
+    def diagonal(self) -> np.ndarray:
+        """Variances (m,)."""
+        ...
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        """Q v for (m,) or (m, k)."""
+        ...
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        """L z with L Lᵀ = Q, for (sqrt_size,) or (sqrt_size, k)."""
+        ...
+
+    def dense(self) -> np.ndarray:
+        """(m, m)."""
+        ...
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        """H Q Hᵀ (n, n), symmetric to the last bit."""
+        ...
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        """H (∂Q/∂ln v) Hᵀ (n, n) for each parameter v in turn."""
+        ...
+
+
+def through(covariance: Covariance, jacobian: Any) -> np.ndarray:
+    """H Q Hᵀ by the product Q Hᵀ, a few hundred observations at a time."""
+    from monitor.inversion.operators import forward, row_chunk
+
+    n = jacobian.shape[0]
+    out = np.empty((n, n))
+    for start in range(0, n, 256):
+        stop = min(start + 256, n)
+        rows = row_chunk(jacobian, start, stop)
+        spread = covariance.matvec(np.asarray(rows.toarray() if sp.issparse(rows) else rows).T)
+        out[:, start:stop] = forward(jacobian, spread)
+    return symmetric(out)
+
+
+def symmetric(matrix: np.ndarray) -> np.ndarray:
+    """½ (M + Mᵀ), symmetric to the last bit."""
+    return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def scaled_rows(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Weight (m,) times the rows of (m,) or (m, k)."""
+    return np.asarray(weight * vector if vector.ndim == 1 else weight[:, None] * vector)
+
+
+def finite(values: np.ndarray, name: str) -> None:
+    """Raise `InputError` naming the first entry that is not a finite number."""
+    bad = np.argwhere(~np.isfinite(values))
+    if bad.size:
+        at = tuple(int(i) for i in bad[0])
+        raise InputError(
+            f"{name} has {bad.shape[0]} values that are not finite",
+            found=f"{values[at]} at index {at[0] if len(at) == 1 else at}",
+            remedy="give a number for every entry",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """Independent errors: `variance` (m,), times scale²."""
+
+    variance: np.ndarray
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        variance = np.atleast_1d(np.asarray(self.variance, dtype="f8"))
+        if variance.ndim != 1:
+            raise InputError("variances need one dimension", expected="(m,)", found=str(variance.shape))
+        finite(variance, "variance")
+        negative = np.flatnonzero(variance < 0)
+        if negative.size:
+            raise InputError(
+                f"{negative.size} variances are negative",
+                expected="variances (σ², not σ) of zero or more",
+                found=f"{variance[negative[0]]:.6g} at index {int(negative[0])}",
+                remedy="square the standard deviation",
+            )
+        object.__setattr__(self, "variance", variance)
+
+    @property
+    def size(self) -> int:
+        return int(self.variance.size)
+
+    @property
+    def sqrt_size(self) -> int:
+        return self.size
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (Parameter("scale", self.scale, LOG_SD),)
+
+    def with_values(self, values: np.ndarray) -> Diagonal:
+        return replace(self, scale=float(values[0]))
+
+    def diagonal(self) -> np.ndarray:
+        return np.asarray(self.scale**2 * self.variance)
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        return scaled_rows(self.diagonal(), vector)
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        return scaled_rows(np.sqrt(self.diagonal()), vector)
+
+    def dense(self) -> np.ndarray:
+        return np.diag(self.diagonal())
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        if isinstance(jacobian, np.ndarray):
+            return symmetric((jacobian * self.diagonal()) @ jacobian.T)
+        if sp.issparse(jacobian):
+            return symmetric((jacobian @ sp.diags_array(self.diagonal()) @ jacobian.T).toarray())
+        return through(self, jacobian)
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        yield 2.0 * self.observe(jacobian)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A matrix (m, m) as it is, times scale²; checked for symmetry and positive definiteness."""
+
+    matrix: np.ndarray
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, dtype="f8")
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+            raise InputError("a covariance matrix is square", expected="(m, m)", found=str(matrix.shape))
+        finite(matrix, "the covariance matrix")
+        apart = np.abs(matrix - matrix.T)
+        if apart.max(initial=0.0) > 1e-9 * np.abs(matrix).max(initial=0.0):
+            at = tuple(int(i) for i in np.unravel_index(np.argmax(apart), apart.shape))
+            raise InputError(
+                "the covariance matrix is not symmetric",
+                found=f"{matrix[at]:.6g} at {at} and {matrix[at[::-1]]:.6g} at {at[::-1]}",
+                remedy="take ½ (M + Mᵀ) if the difference is rounding",
+            )
+        object.__setattr__(self, "matrix", symmetric(matrix))
+        _ = self._root
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        try:
+            return np.linalg.cholesky(self.matrix)
+        except np.linalg.LinAlgError:
+            pass
+        eigenvalue, vectors = np.linalg.eigh(self.matrix)
+        if eigenvalue[0] < -1e-10 * max(eigenvalue[-1], 0.0) or eigenvalue[-1] <= 0:
+            raise NumericalError(
+                "the covariance matrix is not positive definite",
+                expected="no negative eigenvalue",
+                found=f"smallest eigenvalue {eigenvalue[0]:.6g} at index 0, largest {eigenvalue[-1]:.6g}",
+                remedy="check that it is a covariance; correlations cannot be put together freely",
+            )
+        return np.asarray(vectors * np.sqrt(np.maximum(eigenvalue, 0.0)))
+
+    @property
+    def size(self) -> int:
+        return int(self.matrix.shape[0])
+
+    @property
+    def sqrt_size(self) -> int:
+        return self.size
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (Parameter("scale", self.scale, LOG_SD),)
+
+    def with_values(self, values: np.ndarray) -> Dense:
+        return replace(self, scale=float(values[0]))
+
+    def diagonal(self) -> np.ndarray:
+        return np.asarray(self.scale**2 * np.diagonal(self.matrix))
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        return np.asarray(self.scale**2 * (self.matrix @ vector))
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        return np.asarray(self.scale * (self._root @ vector))
+
+    def dense(self) -> np.ndarray:
+        return np.asarray(self.scale**2 * self.matrix)
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+            return symmetric(np.asarray(jacobian @ np.asarray(jacobian @ self.dense()).T))
+        return through(self, jacobian)
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        yield 2.0 * self.observe(jacobian)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """The sum of independent parts over the same unknowns."""
+
+    parts: tuple[Covariance, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", _parts(self.parts))
+        sizes = [p.size for p in self.parts]
+        if len(set(sizes)) > 1:
+            raise InputError("the parts of a sum differ in size", found=", ".join(map(str, sizes)))
+
+    @property
+    def size(self) -> int:
+        return self.parts[0].size
+
+    @property
+    def sqrt_size(self) -> int:
+        return sum(p.sqrt_size for p in self.parts)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return _numbered(self.parts)
+
+    def with_values(self, values: np.ndarray) -> Sum:
+        return Sum(_each_with(self.parts, values))
+
+    def diagonal(self) -> np.ndarray:
+        return np.asarray(np.sum([p.diagonal() for p in self.parts], axis=0))
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        return np.asarray(np.sum([p.matvec(vector) for p in self.parts], axis=0))
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        cut = _cut(self.parts, vector, "sqrt_size")
+        return np.asarray(np.sum([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)], axis=0))
+
+    def dense(self) -> np.ndarray:
+        return np.asarray(np.sum([p.dense() for p in self.parts], axis=0))
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        return np.asarray(np.sum([p.observe(jacobian) for p in self.parts], axis=0))
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        for part in self.parts:
+            yield from part.slopes(jacobian)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Independent blocks of unknowns one after another: fluxes of sectors, inflow, offsets."""
+
+    parts: tuple[Covariance, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", _parts(self.parts))
+
+    @property
+    def size(self) -> int:
+        return sum(p.size for p in self.parts)
+
+    @property
+    def sqrt_size(self) -> int:
+        return sum(p.sqrt_size for p in self.parts)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return _numbered(self.parts)
+
+    def with_values(self, values: np.ndarray) -> Block:
+        return Block(_each_with(self.parts, values))
+
+    def diagonal(self) -> np.ndarray:
+        return np.concatenate([p.diagonal() for p in self.parts])
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        cut = _cut(self.parts, vector, "size")
+        return np.concatenate([p.matvec(v) for p, v in zip(self.parts, cut, strict=True)])
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        cut = _cut(self.parts, vector, "sqrt_size")
+        return np.concatenate([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)])
+
+    def dense(self) -> np.ndarray:
+        out = np.zeros((self.size, self.size))
+        start = 0
+        for part in self.parts:
+            out[start : start + part.size, start : start + part.size] = part.dense()
+            start += part.size
+        return out
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        return np.asarray(
+            np.sum([p.observe(h) for p, h in zip(self.parts, self._columns(jacobian), strict=True)], axis=0)
+        )
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        for part, columns in zip(self.parts, self._columns(jacobian), strict=True):
+            yield from part.slopes(columns)
+
+    def _columns(self, jacobian: Any) -> list[Any]:
+        """The Jacobian of each block."""
+        from monitor.inversion.operators import as_columns
+
+        array = as_columns(jacobian)
+        edges = np.cumsum([0, *(p.size for p in self.parts)])
+        return [array[:, a:b] for a, b in pairwise(edges)]
+
+
+def as_covariance(value: Any, size: int, name: str) -> Covariance:
+    """A variance, variances (size,), a matrix (size, size) or a `Covariance`, as a `Covariance`.
+
+    Raises
+    ------
+    InputError, NumericalError
+        Naming `name`.
+    """
+    if isinstance(value, Covariance):
+        found: Covariance = value
+    else:
+        array = np.asarray(value, dtype="f8")
+        try:
+            if array.ndim == 2:
+                found = Dense(array)
+            else:
+                found = Diagonal(np.full(size, float(array)) if array.ndim == 0 else array)
+        except (InputError, NumericalError) as error:
+            raise type(error)(
+                f"{name}: {error.what}", expected=error.expected, found=error.found, remedy=error.remedy
+            ) from None
+    if found.size != size:
+        raise InputError(f"{name} has the wrong size", expected=f"{size} unknowns", found=f"{found.size}")
+    return found
+
+
+def _parts(parts: Any) -> tuple[Covariance, ...]:
+    found = tuple(parts)
+    if not found:
+        raise InputError("a sum or a block needs at least one part")
+    for k, part in enumerate(found):
+        if not isinstance(part, Covariance):
+            raise InputError(
+                f"part {k} is no covariance",
+                expected="an object of inv.covariance",
+                found=type(part).__name__,
+                remedy="wrap variances in Diagonal and a matrix in Dense",
+            )
+    return found
+
+
+def _numbered(parts: tuple[Covariance, ...]) -> tuple[Parameter, ...]:
+    return tuple(replace(p, name=f"{k} {p.name}") for k, part in enumerate(parts) for p in part.parameters)
+
+
+def _each_with(parts: tuple[Covariance, ...], values: np.ndarray) -> tuple[Covariance, ...]:
+    ends = np.cumsum([len(p.parameters) for p in parts])
+    return tuple(p.with_values(v) for p, v in zip(parts, np.split(values, ends[:-1]), strict=True))
+
+
+def _cut(parts: tuple[Covariance, ...], vector: np.ndarray, by: str) -> list[np.ndarray]:
+    ends = np.cumsum([getattr(p, by) for p in parts])
+    return np.split(vector, ends[:-1])

@@ -1,0 +1,428 @@
+"""Stationary correlations in time and space: exponential, Matérn, hour of the day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from scipy.special import gamma, kv
+
+from monitor.errors import InputError, NumericalError
+from monitor.inversion.components import Parameter
+from monitor.inversion.covariance.base import LOG_SD, Dense, finite, scaled_rows, symmetric, through
+from monitor.inversion.kernels import markov_sweep
+from monitor.inversion.threads import kernel_threads
+
+#: Points up to which a square root is a dense Cholesky factor.
+_DENSE = 4096
+#: Fields that are transformed at once.
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Matern:
+    """σ² times the Matérn correlation of distance d (Rasmussen & Williams 2006, eq. 4.14)::
+
+        k(d) = 2^(1−ν)/Γ(ν) · z^ν K_ν(z),    z = √(2ν) d/ℓ
+
+    so that smoothness ν = ½ is exp(−d/ℓ).
+
+    Attributes
+    ----------
+    length
+        ℓ, in the unit of `at`.
+    smoothness
+        ν; 0.5, 1.5 and 2.5 have closed forms.
+    at : (p,), (s, d), int, or tuple of ints
+        Positions; a tuple (ny, nx) is a regular grid and an int a line, both with `spacing`.
+    std : scalar or (size,)
+    groups : (size,), optional
+        Different groups (stations) are uncorrelated.
+    """
+
+    length: float
+    smoothness: float
+    at: Any
+    spacing: Any = 1.0
+    std: Any = 1.0
+    groups: Any = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("length", self.length), ("smoothness", self.smoothness), ("scale", self.scale)):
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number", found=f"{value}")
+        finite(self.positions, "at")
+        if self.positions.shape[0] == 0:
+            raise InputError("at has no positions", expected="at least one")
+        deviation = np.asarray(self.std, dtype="f8")
+        finite(np.atleast_1d(deviation), "std")
+        if deviation.ndim and deviation.shape != (self.size,):
+            raise InputError("std does not fit", expected=f"({self.size},)", found=str(deviation.shape))
+        if (deviation < 0).any():
+            raise InputError("std is negative", found=f"{deviation.min():.6g} at index {deviation.argmin()}")
+        if self.groups is not None and np.shape(self.groups) != (self.size,):
+            raise InputError(
+                "groups do not fit", expected=f"({self.size},)", found=str(np.shape(self.groups))
+            )
+
+    @cached_property
+    def shape(self) -> tuple[int, ...] | None:
+        """Of the regular grid; None for free positions."""
+        if isinstance(self.at, (int, np.integer)):
+            return (int(self.at),)
+        return tuple(int(k) for k in self.at) if isinstance(self.at, tuple) else None
+
+    @cached_property
+    def steps(self) -> np.ndarray:
+        """Spacing along each axis of the grid."""
+        return np.broadcast_to(np.asarray(self.spacing, dtype="f8"), (len(self.shape or ()),))
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """(size,) along a line, else (size, d)."""
+        if self.shape is None:
+            return np.asarray(self.at, dtype="f8")
+        axes = [np.arange(k) * step for k, step in zip(self.shape, self.steps, strict=True)]
+        if len(axes) == 1:
+            return np.asarray(axes[0])
+        return np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], axis=1)
+
+    @property
+    def size(self) -> int:
+        return int(self.positions.shape[0])
+
+    def unit(self) -> Matern:
+        """The correlation alone: σ = 1."""
+        return Matern(self.length, self.smoothness, self.at, self.spacing, groups=self.groups)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """σ (size,)."""
+        return self.scale * np.broadcast_to(np.asarray(self.std, dtype="f8"), (self.size,))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (Parameter("scale", self.scale, LOG_SD), Parameter("length", self.length, LOG_SD))
+
+    def with_values(self, values: np.ndarray) -> Matern:
+        return replace(self, scale=float(values[0]), length=float(values[1]))
+
+    def correlation(self, distance: np.ndarray) -> np.ndarray:
+        """k(d)."""
+        nu = self.smoothness
+        z = np.sqrt(2.0 * nu) * distance / self.length
+        if nu == 0.5:
+            return np.asarray(np.exp(-z))
+        if nu == 1.5:
+            return np.asarray((1.0 + z) * np.exp(-z))
+        if nu == 2.5:
+            return np.asarray((1.0 + z + z**2 / 3.0) * np.exp(-z))
+        safe = np.where(z > 0, z, 1.0)
+        return np.asarray(np.where(z > 0, 2.0 ** (1.0 - nu) / gamma(nu) * safe**nu * kv(nu, safe), 1.0))
+
+    def correlation_slope(self, distance: np.ndarray) -> np.ndarray:
+        """∂k/∂ln ℓ = 2^(1−ν)/Γ(ν) · z^(ν+1) K_(ν−1)(z)."""
+        nu = self.smoothness
+        z = np.sqrt(2.0 * nu) * distance / self.length
+        if nu == 0.5:
+            return np.asarray(z * np.exp(-z))
+        if nu == 1.5:
+            return np.asarray(z**2 * np.exp(-z))
+        if nu == 2.5:
+            return np.asarray(z**2 * (1.0 + z) / 3.0 * np.exp(-z))
+        safe = np.where(z > 0, z, 1.0)
+        value = 2.0 ** (1.0 - nu) / gamma(nu) * safe ** (nu + 1.0) * kv(nu - 1.0, safe)
+        return np.asarray(np.where(z > 0, value, 0.0))
+
+    def diagonal(self) -> np.ndarray:
+        return np.asarray(self.deviation**2)
+
+    def dense(self) -> np.ndarray:
+        return self._written_out(self.correlation)
+
+    def _written_out(self, kernel: Any) -> np.ndarray:
+        out = kernel(self._distance())
+        if self.groups is not None:
+            label = np.asarray(self.groups)
+            out = out * (label[:, None] == label[None, :])
+        return np.asarray(out * np.outer(self.deviation, self.deviation))
+
+    def _distance(self) -> np.ndarray:
+        at = self.positions
+        if at.ndim == 1:
+            return np.asarray(np.abs(at[:, None] - at[None, :]))
+        squared = sum((column[:, None] - column[None, :]) ** 2 for column in at.T)
+        return np.asarray(np.sqrt(squared))
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        inner = scaled_rows(self.deviation, vector)
+        if self.shape is not None and self.groups is None:
+            out = self._on_grid(inner, self.correlation)
+        elif self.smoothness == 0.5 and self.positions.ndim == 1:
+            out = self._markov(inner)
+        else:
+            return np.asarray(self.dense() @ vector)
+        return scaled_rows(self.deviation, out)
+
+    def slope_matvec(self, vector: np.ndarray) -> np.ndarray:
+        """(∂Q/∂ln ℓ) v."""
+        inner = scaled_rows(self.deviation, vector)
+        if self.shape is None or self.groups is not None:
+            return np.asarray(self._written_out(self.correlation_slope) @ vector)
+        return scaled_rows(self.deviation, self._on_grid(inner, self.correlation_slope))
+
+    def _on_grid(self, vector: np.ndarray, kernel: Any) -> np.ndarray:
+        """The correlation matrix times (s,) or (s, k), by circulant embedding."""
+        fields = np.ascontiguousarray(vector.reshape(self.size, -1).T)
+        return np.ascontiguousarray(self.on_fields(fields, kernel).T).reshape(vector.shape)
+
+    def on_fields(self, fields: np.ndarray, kernel: Any = None) -> np.ndarray:
+        """The correlation matrix of a regular grid times each of the fields (k, s): exact, O(s log s).
+
+        A symmetric Toeplitz matrix is a corner of a circulant one, which Fourier waves diagonalise.
+        """
+        shape = self.shape or ()
+        padded = tuple(scipy.fft.next_fast_len(2 * k - 1, real=True) for k in shape)
+        symbol = self._symbol(kernel or self.correlation, padded)
+        axes = tuple(range(1, len(shape) + 1))
+        out = np.empty_like(fields, dtype="f8")
+        for start in range(0, fields.shape[0], _BATCH):
+            part = fields[start : start + _BATCH].reshape(-1, *shape)
+            wave = scipy.fft.rfftn(part, s=padded, axes=axes, workers=kernel_threads())
+            wave *= symbol
+            back = scipy.fft.irfftn(wave, s=padded, axes=axes, workers=kernel_threads(), overwrite_x=True)
+            cut = back[(slice(None), *(slice(0, k) for k in shape))]
+            out[start : start + _BATCH] = cut.reshape(-1, self.size)
+        return out
+
+    def _symbol(self, kernel: Any, padded: tuple[int, ...]) -> np.ndarray:
+        """Eigenvalues of the circulant matrix whose first block is ours."""
+        axes = [
+            np.minimum(np.arange(k), k - np.arange(k)) * step
+            for k, step in zip(padded, self.steps, strict=True)
+        ]
+        squared = sum(a**2 for a in np.meshgrid(*axes, indexing="ij"))
+        return np.asarray(scipy.fft.rfftn(kernel(np.sqrt(squared))).real)
+
+    def _markov(self, vector: np.ndarray) -> np.ndarray:
+        """exp(−|Δ|/ℓ) within groups times (p,) or (p, k), by a forward and a backward recursion."""
+        order, decay = self._chain
+        columns = np.ascontiguousarray(vector[order].reshape(order.size, -1))
+        forward, backward = columns.copy(), columns.copy()
+        markov_sweep(decay, forward, 1)
+        markov_sweep(decay, backward, -1)
+        out = np.empty_like(columns)
+        out[order] = forward + backward - columns
+        return out.reshape(vector.shape)
+
+    @cached_property
+    def _chain(self) -> tuple[np.ndarray, np.ndarray]:
+        """Order by group and position, and the correlation with the one before (0 at a group's start)."""
+        label = np.zeros(self.size) if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+        order = np.lexsort((self.positions, label))
+        at, group = self.positions[order], label[order]
+        decay = np.zeros(self.size)
+        decay[1:] = np.where(group[1:] == group[:-1], np.exp(-np.diff(at) / self.length), 0.0)
+        return order, decay
+
+    @property
+    def sqrt_size(self) -> int:
+        if self._chained or self.shape is None or self.size <= _DENSE:
+            return self.size
+        return int(np.prod(self._embedding[1]))
+
+    @property
+    def _chained(self) -> bool:
+        return self.smoothness == 0.5 and self.positions.ndim == 1
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        if self._chained:
+            order, decay = self._chain
+            fresh = scaled_rows(np.sqrt(1.0 - decay**2), vector.reshape(order.size, -1))
+            columns = np.ascontiguousarray(fresh)
+            markov_sweep(decay, columns, 1)
+            out = np.empty_like(columns)
+            out[order] = columns
+            return scaled_rows(self.deviation, out.reshape(vector.shape))
+        if self.shape is None or self.size <= _DENSE:
+            return scaled_rows(self.deviation, self._root @ vector)
+        return scaled_rows(self.deviation, self._circulant_root(vector))
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return Dense(self.unit().dense())._root
+
+    @cached_property
+    def _embedding(self) -> tuple[np.ndarray, tuple[int, ...]]:
+        """A circulant matrix without negative eigenvalues (Dietrich & Newsam 1997)."""
+        lowest = 0.0
+        for factor in (2, 3, 4, 6, 8):
+            padded = tuple(scipy.fft.next_fast_len(factor * k, real=True) for k in self.shape or ())
+            symbol = self._symbol(self.correlation, padded)
+            lowest = float(symbol.min())
+            if lowest > -1e-9 * symbol.max():
+                return np.sqrt(np.maximum(symbol, 0.0)), padded
+        raise NumericalError(
+            "no circulant embedding of this correlation is positive definite",
+            found=f"eigenvalue {lowest:.3e} at eight times the grid",
+            remedy="take a shorter length, or a smaller grid",
+        )
+
+    def _circulant_root(self, vector: np.ndarray) -> np.ndarray:
+        root, padded = self._embedding
+        fields = np.moveaxis(vector.reshape(*padded, -1), -1, 0)
+        axes = tuple(range(1, len(padded) + 1))
+        back = scipy.fft.irfftn(scipy.fft.rfftn(fields, axes=axes) * root, s=padded, axes=axes)
+        cut = back[(slice(None), *(slice(0, k) for k in self.shape or ()))]
+        return np.asarray(np.moveaxis(cut, 0, -1).reshape(self.size, *vector.shape[1:]))
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        return through(self, jacobian)
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        from monitor.inversion.operators import as_columns
+
+        yield 2.0 * self.observe(jacobian)
+        rows = as_columns(jacobian)
+        yield symmetric(np.asarray(rows @ np.asarray(rows @ self._written_out(self.correlation_slope)).T))
+
+
+@dataclass(frozen=True, eq=False)
+class Exponential(Matern):
+    """σ² exp(−d/ℓ): Matérn of smoothness ½, and a Markov process along a line."""
+
+    def __init__(
+        self,
+        length: float,
+        at: Any,
+        *,
+        spacing: Any = 1.0,
+        std: Any = 1.0,
+        groups: Any = None,
+        scale: float = 1.0,
+    ) -> None:
+        put = object.__setattr__
+        for name, value in (
+            ("length", length),
+            ("smoothness", 0.5),
+            ("at", at),
+            ("spacing", spacing),
+            ("std", std),
+            ("groups", groups),
+            ("scale", scale),
+        ):
+            put(self, name, value)
+        self.__post_init__()
+
+    def with_values(self, values: np.ndarray) -> Exponential:
+        return Exponential(
+            float(values[1]),
+            self.at,
+            spacing=self.spacing,
+            std=self.std,
+            groups=self.groups,
+            scale=float(values[0]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class HourOfDay:
+    """Correlation between days times correlation between hours of the day::
+
+        k(t, t') = exp(−|day − day'| / days) · W[hour, hour']
+
+    Attributes
+    ----------
+    days
+        e-folding of the correlation between days.
+    within : (24, 24) or a number
+        W, or the e-folding in hours of the circular distance between hours.
+    hours : (p,)
+        Times in hours; the day is ⌊h/24⌋.  The matrix (p, p) is written out.
+    """
+
+    days: float
+    within: Any
+    hours: Any
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        hours = np.atleast_1d(np.asarray(self.hours, dtype="f8"))
+        finite(hours, "hours")
+        if not self.days > 0:
+            raise InputError("days must be positive", found=str(self.days))
+        matrix = np.asarray(self.within, dtype="f8")
+        if matrix.ndim == 0:
+            if not matrix > 0:
+                raise InputError("within must be positive", found=str(self.within))
+            apart = np.abs(np.arange(24)[:, None] - np.arange(24)[None, :])
+            matrix = np.exp(-np.minimum(apart, 24 - apart) / float(matrix))
+        if matrix.shape != (24, 24):
+            raise InputError(
+                "within is a number, or a matrix of hours", expected="(24, 24)", found=str(matrix.shape)
+            )
+        if not np.allclose(np.diagonal(matrix), 1.0):
+            raise InputError("within is a correlation: its diagonal is 1", found=str(np.diagonal(matrix)[0]))
+        object.__setattr__(self, "hours", hours)
+        object.__setattr__(self, "within", Dense(matrix).dense())
+
+    @property
+    def size(self) -> int:
+        return int(self.hours.size)
+
+    @property
+    def sqrt_size(self) -> int:
+        return self.size
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (Parameter("scale", self.scale, LOG_SD), Parameter("days", self.days, LOG_SD, "d"))
+
+    def with_values(self, values: np.ndarray) -> HourOfDay:
+        return replace(self, scale=float(values[0]), days=float(values[1]))
+
+    @cached_property
+    def _day_lag(self) -> np.ndarray:
+        day = np.floor(self.hours / 24.0)
+        return np.asarray(np.abs(day[:, None] - day[None, :]))
+
+    @cached_property
+    def _matrix(self) -> np.ndarray:
+        hour = (self.hours % 24.0).astype("i8")
+        out = np.exp(-self._day_lag / self.days) * self.within[hour[:, None], hour[None, :]]
+        return np.asarray(self.scale**2 * out)
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return Dense(self._matrix)._root
+
+    def diagonal(self) -> np.ndarray:
+        return np.full(self.size, self.scale**2)
+
+    def dense(self) -> np.ndarray:
+        return self._matrix.copy()
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        return np.asarray(self._matrix @ vector)
+
+    def slope_matvec(self, vector: np.ndarray) -> np.ndarray:
+        """(∂Q/∂ln days) v."""
+        return np.asarray((self._matrix * self._day_lag / self.days) @ vector)
+
+    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        return np.asarray(self._root @ vector)
+
+    def observe(self, jacobian: Any) -> np.ndarray:
+        return through(self, jacobian)
+
+    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        from monitor.inversion.operators import as_columns
+
+        yield 2.0 * self.observe(jacobian)
+        rows = as_columns(jacobian)
+        yield symmetric(np.asarray(rows @ np.asarray(rows @ self.slope_matvec(np.eye(self.size))).T))

@@ -1,0 +1,211 @@
+"""The Jacobian in its forms, and totals that are a product of times and places.
+
+A Jacobian H (n, m) is an array, a sparse array, an object with ``matvec`` and ``rmatvec``, or a
+`RaggedJacobian` that streams its rows from disk.  A state of p times and s cells is ordered t·s + c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from monitor.errors import InputError
+
+#: Rows that are read at once from a ragged store.
+_ROWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class RaggedJacobian:
+    """Footprints as they lie in a store: most of H is zero, and it need not fit into memory.
+
+    Attributes
+    ----------
+    offsets : (n + 1,) int64
+        Where each row begins in `columns` and `values`.
+    columns : (non-zeros,) int
+        Ascending within a row.
+    values : (non-zeros,) float32 or float64
+        Products are formed in float64.  Storing footprints as float32 rounds each value by at most 6e-8
+        of itself, so H Q Hᵀ by at most 1.2e-7.
+    shape : (n, m)
+
+    The arrays may be memory maps.
+    """
+
+    offsets: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        n = self.shape[0]
+        if self.offsets.shape != (n + 1,):
+            raise InputError(
+                "the offsets of the ragged Jacobian do not fit its rows",
+                expected=f"({n + 1},)",
+                found=str(self.offsets.shape),
+            )
+        if self.columns.shape != self.values.shape or int(self.offsets[-1]) != self.values.size:
+            raise InputError(
+                "columns, values and offsets of the ragged Jacobian do not fit together",
+                expected=f"{int(self.offsets[-1])} columns and values",
+                found=f"{self.columns.size} columns, {self.values.size} values",
+            )
+
+    @classmethod
+    def of(cls, matrix: sp.sparray) -> RaggedJacobian:
+        """From a sparse array."""
+        rows = matrix.tocsr()
+        rows.sort_indices()
+        return cls(rows.indptr.astype("i8"), rows.indices, rows.data, rows.shape)
+
+    def rows(self, start: int, stop: int) -> sp.csr_array:
+        """Rows `start` … `stop` − 1 as a sparse array in float64."""
+        first, last = int(self.offsets[start]), int(self.offsets[stop])
+        return sp.csr_array(
+            (
+                np.asarray(self.values[first:last], dtype="f8"),
+                np.asarray(self.columns[first:last]),
+                np.asarray(self.offsets[start : stop + 1] - first),
+            ),
+            shape=(stop - start, self.shape[1]),
+        )
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        """H v, for (m,) and (m, k)."""
+        n = self.shape[0]
+        return np.concatenate([self.rows(i, min(i + _ROWS, n)) @ vector for i in range(0, n, _ROWS)])
+
+    def rmatvec(self, vector: np.ndarray) -> np.ndarray:
+        """Hᵀ w, for (n,) and (n, k)."""
+        out = np.zeros((self.shape[1], *vector.shape[1:]))
+        for i in range(0, self.shape[0], _ROWS):
+            j = min(i + _ROWS, self.shape[0])
+            out += self.rows(i, j).T @ vector[i:j]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class SeparableTotals:
+    """Totals Σ_t Σ_c time[a, t] · space[b, c] · x[t, c], one for every pair (a, b), ordered a·B + b.
+
+    Attributes
+    ----------
+    time : (A, p)
+        For a daily mean: 1/24 in the hours of the day.
+    space : (B, s)
+        For a district: area fraction × cell area × unit factor.
+    """
+
+    time: np.ndarray
+    space: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.time.shape[0] * self.space.shape[0], self.time.shape[1] * self.space.shape[1])
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Rows `start` … `stop` − 1 written out (stop − start, m)."""
+        a, b = np.divmod(np.arange(start, stop), self.space.shape[0])
+        return np.asarray((self.time[a][:, :, None] * self.space[b][:, None, :]).reshape(a.size, -1))
+
+    def matvec(self, vector: np.ndarray) -> np.ndarray:
+        """Totals of a state (m,), or of states (m, q)."""
+        p, s = self.time.shape[1], self.space.shape[1]
+        states = vector.reshape(p, s, -1)
+        out = np.einsum("ap,psq,bs->abq", self.time, states, self.space, optimize=True)
+        return np.asarray(out.reshape(self.shape[0], *vector.shape[1:]))
+
+
+Totals = np.ndarray | SeparableTotals
+Jacobian = Any
+
+
+def as_jacobian(jacobian: Any) -> Jacobian:
+    """The Jacobian, checked: two dimensions, finite; sparse arrays as CSR with sorted columns.
+
+    Raises
+    ------
+    InputError
+    """
+    if sp.issparse(jacobian):
+        rows = sp.csr_array(jacobian)
+        rows.sum_duplicates()
+        _finite(
+            rows.data,
+            "jacobian",
+            lambda i: (int(np.searchsorted(rows.indptr, i, "right") - 1), int(rows.indices[i])),
+        )
+        return rows
+    if hasattr(jacobian, "matvec") and hasattr(jacobian, "rmatvec"):
+        if len(getattr(jacobian, "shape", ())) != 2:
+            raise InputError(
+                "the jacobian is an operator without a shape", expected="an attribute shape = (n, m)"
+            )
+        return jacobian
+    array = np.asarray(jacobian, dtype="f8")
+    if array.ndim != 2:
+        raise InputError("the jacobian needs two dimensions", expected="(n, m)", found=str(array.shape))
+    _finite(array.ravel(), "jacobian", lambda i: (i // array.shape[1], i % array.shape[1]))
+    return array
+
+
+def _finite(values: np.ndarray, name: str, place: Any) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise InputError(
+            f"{name} has {bad.size} values that are not finite",
+            found=f"{values[bad[0]]} at {place(int(bad[0]))}",
+            remedy="leave the observation out, or mend its footprint",
+        )
+
+
+def forward(jacobian: Jacobian, states: np.ndarray) -> np.ndarray:
+    """H x for states (m,) or (m, k)."""
+    if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+        return np.asarray(jacobian @ states)
+    if states.ndim == 1 or isinstance(jacobian, RaggedJacobian):
+        return np.asarray(jacobian.matvec(states))
+    return np.column_stack([jacobian.matvec(column) for column in states.T])
+
+
+def adjoint(jacobian: Jacobian, observed: np.ndarray) -> np.ndarray:
+    """Hᵀ w for w (n,) or (n, k)."""
+    if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+        return np.asarray(jacobian.T @ observed)
+    if observed.ndim == 1 or isinstance(jacobian, RaggedJacobian):
+        return np.asarray(jacobian.rmatvec(observed))
+    return np.column_stack([jacobian.rmatvec(column) for column in observed.T])
+
+
+def row_chunk(jacobian: Jacobian, start: int, stop: int) -> Any:
+    """Rows `start` … `stop` − 1, as an array or a sparse array."""
+    if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+        return jacobian[start:stop]
+    if isinstance(jacobian, RaggedJacobian):
+        return jacobian.rows(start, stop)
+    unit = np.zeros((jacobian.shape[0], stop - start))
+    unit[np.arange(start, stop), np.arange(stop - start)] = 1.0
+    return adjoint(jacobian, unit).T
+
+
+def select_rows(jacobian: Jacobian, keep: np.ndarray) -> Any:
+    """The rows `keep`, in that order, as an array or a sparse array."""
+    if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+        return jacobian[keep]
+    chunks = [row_chunk(jacobian, int(i), int(i) + 1) for i in keep]
+    return sp.vstack(chunks).tocsr() if sp.issparse(chunks[0]) else np.vstack(chunks)
+
+
+def as_columns(jacobian: Jacobian) -> Any:
+    """The Jacobian as an array or a sparse array whose columns can be cut."""
+    if isinstance(jacobian, np.ndarray):
+        return jacobian
+    if sp.issparse(jacobian):
+        return jacobian.tocsc()
+    whole = row_chunk(jacobian, 0, jacobian.shape[0])
+    return whole.tocsc() if sp.issparse(whole) else whole
