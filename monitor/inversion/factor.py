@@ -18,6 +18,7 @@ from scipy.linalg import lapack, solve_triangular
 
 from monitor.errors import NumericalError
 from monitor.inversion.components import inverse_from_cholesky
+from monitor.inversion.covariance import Covariance, Diagonal
 
 
 class Factor(Protocol):
@@ -28,6 +29,10 @@ class Factor(Protocol):
 
     def weigh(self, columns: np.ndarray) -> np.ndarray:
         """Ψ⁻¹ times (n,) or (n, k)."""
+        ...
+
+    def half(self, columns: np.ndarray) -> np.ndarray:
+        """W C with WᵀW = Ψ⁻¹, so that CᵀΨ⁻¹C is the square of it."""
         ...
 
     def block(self, rows: np.ndarray) -> np.ndarray:
@@ -53,7 +58,7 @@ def factored(matrix: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     NumericalError
         When it is not positive definite: with the order of the minor that is not, and that row's diagonal.
     """
-    norm = float(np.abs(matrix).sum(axis=0).max())
+    norm = float(lapack.dlange("1", matrix.T))
     diagonal = matrix.diagonal().copy()
     # the transposed of a C-ordered symmetric matrix is itself in Fortran's order: factored without a copy
     lower, info = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1, clean=1)
@@ -75,13 +80,13 @@ class ObservationFactor:
     Attributes
     ----------
     lower : (n, n)
-    mismatch_diagonal, signal : (n,), (n, n) or None
-        R's diagonal where R is diagonal: the trace is then n − tr(Ψ⁻¹R).  Else H Q Hᵀ itself.
+    mismatch : Covariance
+        R, of which tr(Ψ⁻¹ H Q Hᵀ) = n − tr(Ψ⁻¹R) is made.
     """
 
     lower: np.ndarray
     condition: float
-    signal: np.ndarray
+    mismatch: Covariance
 
     @property
     def log_det(self) -> float:
@@ -105,7 +110,9 @@ class ObservationFactor:
 
     @property
     def signal_trace(self) -> float:
-        return float(np.vdot(self.inverse, self.signal))
+        if isinstance(self.mismatch, Diagonal):
+            return float(self.lower.shape[0] - self.inverse.diagonal() @ self.mismatch.diagonal())
+        return float(self.lower.shape[0] - np.vdot(self.inverse, self.mismatch.dense()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +153,19 @@ class StateFactor:
         half = solve_triangular(self.inner, self.whitened.T @ scaled, lower=True, check_finite=False)
         inner = solve_triangular(self.inner, half, lower=True, trans="T", check_finite=False)
         return np.asarray((scaled - self.whitened @ inner) / root)
+
+    @cached_property
+    def _contraction(self) -> tuple[np.ndarray, np.ndarray]:
+        """B = U s Vᵀ, of which (I + BBᵀ)^-½ = I − U (1 − (1 + s²)^-½) Uᵀ."""
+        left, singular, _ = np.linalg.svd(self.whitened, full_matrices=False)
+        return left, 1.0 - 1.0 / np.sqrt(1.0 + singular**2)
+
+    def half(self, columns: np.ndarray) -> np.ndarray:
+        root = np.sqrt(self.variance) if columns.ndim == 1 else np.sqrt(self.variance)[:, None]
+        scaled = columns / root
+        left, shrink = self._contraction
+        inner = left.T @ scaled
+        return np.asarray(scaled - left @ (shrink * inner if inner.ndim == 1 else shrink[:, None] * inner))
 
     def block(self, rows: np.ndarray) -> np.ndarray:
         half = solve_triangular(self.inner, self.whitened[rows].T, lower=True, check_finite=False)

@@ -75,43 +75,45 @@ def find_pieces(offsets, columns, cells, row, hour, begin):  # type: ignore[no-u
     count = 0
     fill = row.size > 0
     for i in range(offsets.size - 1):
-        previous = -1
+        limit = -1
         for k in range(offsets[i], offsets[i + 1]):
-            t = columns[k] // cells
-            if t != previous:
+            if columns[k] >= limit:
+                t = columns[k] // cells
+                limit = (t + 1) * cells
                 if fill:
                     row[count] = i
                     hour[count] = t
                     begin[count] = k
                 count += 1
-                previous = t
     return count
 
 
 @njit(cache=True, nogil=True)
-def project_grid(begin, end, columns, values, std, width, rows_basis, columns_basis, counts, out):  # type: ignore[no-untyped-def]
+def project_grid(begin, end, hour, columns, values, std, rows_basis, columns_basis, counts, place, out):  # type: ignore[no-untyped-def]
     """Footprints in a product basis of a grid, one piece (one receptor in one hour) after another.
 
-    Mode (b, a), a < counts[b], is rows_basis[y, b] · columns_basis[x, a].  A piece is first summed along
-    each line of the grid, then across the lines, which costs a fraction of the direct sum.
+    Mode (b, a), a < counts[b], is rows_basis[y, b] · columns_basis[x, a], and stands at place[mode].  A piece
+    is first summed along each line of the grid, then across the lines: a fraction of the direct sum.
 
-    begin, end : (q,) into columns and values;  std : (s,) or (m,);  rows_basis : (ny, B);
-    columns_basis : (nx, A);  out : (q, Σ counts), overwritten.
+    begin, end, hour : (q,);  std : (s,) or (m,);  rows_basis : (ny, B);  columns_basis : (nx, A);
+    out : (q, Σ counts), overwritten.
     """
+    width = columns_basis.shape[0]
     cells = rows_basis.shape[0] * width
     line = np.zeros(columns_basis.shape[1])
+    total = np.zeros(place.size)
     for q in range(begin.size):
-        out[q, :] = 0.0
+        total[:] = 0.0
+        first = hour[q] * cells
+        shift = first if std.size == cells else 0
         k = begin[q]
         while k < end[q]:
-            y = (columns[k] % cells) // width
+            y = (columns[k] - first) // width
+            left = first + y * width
             line[:] = 0.0
-            while k < end[q]:
-                cell = columns[k] % cells
-                if cell // width != y:
-                    break
-                value = values[k] * std[columns[k] % std.size]
-                x = cell - y * width
+            while k < end[q] and columns[k] < left + width:
+                value = values[k] * std[columns[k] - shift]
+                x = columns[k] - left
                 for a in range(line.size):
                     line[a] += value * columns_basis[x, a]
                 k += 1
@@ -119,31 +121,34 @@ def project_grid(begin, end, columns, values, std, width, rows_basis, columns_ba
             for b in range(counts.size):
                 weight = rows_basis[y, b]
                 for a in range(counts[b]):
-                    out[q, m + a] += weight * line[a]
+                    total[m + a] += weight * line[a]
                 m += counts[b]
+        for m in range(place.size):
+            out[q, place[m]] = total[m]
 
 
 @njit(cache=True, nogil=True)
-def project_dense(begin, end, columns, values, std, basis, out):  # type: ignore[no-untyped-def]
+def project_dense(begin, end, hour, columns, values, basis, out):  # type: ignore[no-untyped-def]
     """Footprints against the columns of basis (s, k): out (q, k), overwritten."""
     cells = basis.shape[0]
     for q in range(begin.size):
         out[q, :] = 0.0
+        first = hour[q] * cells
         for k in range(begin[q], end[q]):
-            cell = columns[k] % cells
-            value = values[k] * std[columns[k] % std.size]
             for a in range(basis.shape[1]):
-                out[q, a] += value * basis[cell, a]
+                out[q, a] += values[k] * basis[columns[k] - first, a]
 
 
 @njit(cache=True, nogil=True)
-def scatter_pieces(begin, end, columns, values, std, out):  # type: ignore[no-untyped-def]
-    """Footprints written out on all cells: out (q, s), overwritten."""
+def scatter_pieces(begin, end, hour, columns, values, std, out):  # type: ignore[no-untyped-def]
+    """Footprints times σ written out on all cells: out (q, s), overwritten; std : (s,) or (m,)."""
     cells = out.shape[1]
     for q in range(begin.size):
         out[q, :] = 0.0
+        first = hour[q] * cells
+        shift = first if std.size == cells else 0
         for k in range(begin[q], end[q]):
-            out[q, columns[k] % cells] += values[k] * std[columns[k] % std.size]
+            out[q, columns[k] - first] += values[k] * std[columns[k] - shift]
 
 
 @njit(cache=True, nogil=True)

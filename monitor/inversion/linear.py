@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import inverse_from_cholesky
-from monitor.inversion.covariance import Covariance, Diagonal, Kronecker, as_covariance
+from monitor.inversion.covariance import Covariance, Diagonal, Kronecker, add_to, as_covariance
 from monitor.inversion.factor import Factor, ObservationFactor, StateFactor, factored
 from monitor.inversion.operators import SeparableTotals, adjoint, as_jacobian, forward
 
@@ -107,7 +107,7 @@ class TotalsEstimate:
     covariance, prior_covariance : (k, k)
         Along fixed effects the prior is infinitely wide; `prior_covariance` is that of the rest.
     gain : (k, n)
-        What a change in the observations does to the totals.
+        What a change in the observations does to the totals; worked out when asked for.
     share_from_data : (k,)
         1 − posterior variance / prior variance; 1 where a fixed effect reaches.
     """
@@ -116,10 +116,18 @@ class TotalsEstimate:
     covariance: np.ndarray
     prior_mean: np.ndarray
     prior_covariance: np.ndarray
-    gain: np.ndarray
     share_from_data: np.ndarray
     rows: Any
-    jacobian: Any
+    posterior: LinearPosterior
+    _cross: np.ndarray
+    _extra: np.ndarray
+
+    @cached_property
+    def gain(self) -> np.ndarray:
+        found = self.posterior.factor.weigh(self._cross).T
+        if self._extra.shape[1]:
+            found = found + self._extra @ self.posterior.beta_covariance @ self.posterior.fixed_weighted.T
+        return np.asarray(found)
 
     @property
     def std(self) -> np.ndarray:
@@ -129,7 +137,7 @@ class TotalsEstimate:
     def response(self, pattern: np.ndarray) -> np.ndarray:
         """How much of a true change Δ (m,) each total shows: a K H Δ / a Δ; 1 is a faithful answer."""
         true = apply_totals(self.rows, np.asarray(pattern, dtype="f8"))
-        shown = self.gain @ forward(self.jacobian, np.asarray(pattern, dtype="f8"))
+        shown = self.gain @ forward(self.posterior.problem.jacobian, np.asarray(pattern, dtype="f8"))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(true != 0, shown / true, np.nan))
 
@@ -189,6 +197,7 @@ class LinearPosterior:
     beta_covariance: np.ndarray
     alpha: np.ndarray
     truncation: float = 0.0
+    reduction: Any = None
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -217,12 +226,12 @@ class LinearPosterior:
         _affordable(self.problem.m**2, f"the covariance of {self.problem.m} unknowns")
         cross, prior = cross_covariance(self.problem, sp.eye_array(self.problem.m, format="csr"))
         loading = np.column_stack([*self.problem.fixed_effects.values(), np.zeros((self.problem.m, 0))])
-        return self._covariance_of(cross, prior, loading)[0]
+        return self._spread(cross, prior, loading)[0]
 
     def averaging_kernel(self) -> np.ndarray:
         """∂x̂/∂x = K H (m, m)."""
         _affordable(self.problem.m**2, f"the averaging kernel of {self.problem.m} unknowns")
-        gain = self.estimate(sp.eye_array(self.problem.m, format="csr"), covariance=False).gain
+        gain = self.estimate(sp.eye_array(self.problem.m, format="csr")).gain
         return np.asarray(adjoint(self.problem.jacobian, gain.T).T)
 
     @cached_property
@@ -236,8 +245,8 @@ class LinearPosterior:
             )
         return self.estimate(self.problem.totals)
 
-    def estimate(self, totals: Any, *, covariance: bool = True) -> TotalsEstimate:
-        """Any other totals (k, m); without their `covariance` only the gain and the mean are worked out."""
+    def estimate(self, totals: Any) -> TotalsEstimate:
+        """Any other totals (k, m), with their full covariance."""
         rows = _totals(totals, self.problem.m)
         cross, prior = cross_covariance(self.problem, rows)
         loading = np.column_stack(
@@ -246,48 +255,56 @@ class LinearPosterior:
                 np.zeros((rows.shape[0], 0)),
             ]
         )
-        spread, gain = self._covariance_of(cross, prior, loading)
+        spread, extra = self._spread(cross, prior, loading)
         before, after = np.diagonal(prior), np.diagonal(spread)
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(before > 0, 1.0 - after / before, 0.0)
         share[np.any(loading != 0, axis=1)] = 1.0
         return TotalsEstimate(
-            mean=apply_totals(rows, self.mean) if rows.shape[0] < self.problem.m else rows @ self.mean,
+            mean=apply_totals(rows, self.problem.prior_mean) + loading @ self.beta + cross.T @ self.alpha,
             covariance=spread,
             prior_mean=apply_totals(rows, self.problem.prior_mean),
             prior_covariance=prior,
-            gain=gain,
             share_from_data=share,
             rows=rows,
-            jacobian=self.problem.jacobian,
+            posterior=self,
+            _cross=cross,
+            _extra=extra,
         )
 
     def variance_of(self, totals: Any) -> np.ndarray:
-        """Variances of totals (k,), without their covariance."""
+        """Variances of totals (k,), without their covariance: for maps of 1σ.
+
+        Where H Q Hᵀ was reduced, and the totals are products of times and places, the reduction of the prior
+        variance is worked out in the same basis of smooth fields.
+        """
+        if self.reduction is not None and isinstance(totals, SeparableTotals) and not self.beta.size:
+            return np.asarray(self.reduction.variance_of(totals, self.factor))
         cross, prior = cross_covariance(self.problem, totals, diagonal=True)
-        weighted = self.factor.weigh(cross)
-        variance = prior - np.einsum("nk,nk->k", cross, weighted)
+        half = self.factor.half(cross)
+        variance = prior - np.einsum("nk,nk->k", half, half)
         if self.beta.size:
             loading = np.column_stack(
                 [apply_totals(totals, pattern) for pattern in self.problem.fixed_effects.values()]
             )
-            extra = loading - weighted.T @ self.problem.fixed_observed
+            extra = loading - cross.T @ self.fixed_weighted
             variance = variance + np.einsum("kq,qr,kr->k", extra, self.beta_covariance, extra)
         return np.asarray(np.maximum(variance, 0.0))
 
-    def _covariance_of(
+    def _spread(
         self, cross: np.ndarray, prior: np.ndarray, loading: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        weighted = self.factor.weigh(cross)
-        covariance, gain = prior - cross.T @ weighted, weighted.T
+        """Posterior covariance (k, k), and G − CᵀΨ⁻¹X (k, q)."""
+        half = self.factor.half(cross)
+        covariance = prior - half.T @ half
+        extra = loading - cross.T @ self.fixed_weighted
         if self.beta.size:
-            extra = loading - weighted.T @ self.problem.fixed_observed
             covariance = covariance + extra @ self.beta_covariance @ extra.T
-            gain = gain + extra @ self.beta_covariance @ self._fixed_weighted.T
-        return 0.5 * (covariance + covariance.T), gain
+        return 0.5 * (covariance + covariance.T), extra
 
     @cached_property
-    def _fixed_weighted(self) -> np.ndarray:
+    def fixed_weighted(self) -> np.ndarray:
+        """Ψ⁻¹ X (n, q)."""
         return self.factor.weigh(self.problem.fixed_observed)
 
     @property
@@ -309,8 +326,8 @@ class LinearPosterior:
         """tr(P H Q Hᵀ) + q: pieces of information that the observations hold about the state."""
         value = self.factor.signal_trace
         if self.beta.size:
-            signal = forward_covariance(self.problem, self._fixed_weighted)
-            value += self.beta.size - float(np.sum(self.beta_covariance * (self._fixed_weighted.T @ signal)))
+            signal = forward_covariance(self.problem, self.fixed_weighted)
+            value += self.beta.size - float(np.sum(self.beta_covariance * (self.fixed_weighted.T @ signal)))
         return value
 
     @property
@@ -360,7 +377,7 @@ class LinearPosterior:
         """[P_II]⁻¹."""
         block = self.factor.block(rows)
         if self.beta.size:
-            part = self._fixed_weighted[rows]
+            part = self.fixed_weighted[rows]
             block = block - part @ self.beta_covariance @ part.T
         lower, condition = factored(np.ascontiguousarray(block), f"the precision of group {label}")
         if condition > 1e13:
@@ -379,14 +396,10 @@ def solve_observations(problem: LinearProblem) -> LinearPosterior:
 
 
 def observation_factor(problem: LinearProblem, signal: np.ndarray) -> ObservationFactor:
-    """Ψ = `signal` + R, factored."""
-    matrix = signal.copy()
-    if isinstance(problem.mismatch_covariance, Diagonal):
-        matrix[np.diag_indices_from(matrix)] += problem.mismatch_covariance.diagonal()
-    else:
-        matrix += problem.mismatch_covariance.dense()
-    lower, condition = factored(matrix, "the covariance of the observations")
-    return ObservationFactor(lower, condition, signal)
+    """Ψ = `signal` + R, factored in the place of `signal`."""
+    add_to(signal, problem.mismatch_covariance)
+    lower, condition = factored(signal, "the covariance of the observations")
+    return ObservationFactor(lower, condition, problem.mismatch_covariance)
 
 
 def solve_state(problem: LinearProblem) -> LinearPosterior:
@@ -416,13 +429,15 @@ def solve_state(problem: LinearProblem) -> LinearPosterior:
     return solve_with(problem, StateFactor.of(variance, forward(problem.jacobian, root)))
 
 
-def solve_with(problem: LinearProblem, factor: Factor, truncation: float = 0.0) -> LinearPosterior:
+def solve_with(
+    problem: LinearProblem, factor: Factor, truncation: float = 0.0, reduction: Any = None
+) -> LinearPosterior:
     """The posterior for a factor of Ψ, with the fixed effects by generalised least squares."""
     residual, columns = problem.residual, problem.fixed_observed
     weighted = factor.weigh(np.column_stack([residual, columns]))
     alpha, x_weighted = weighted[:, 0], weighted[:, 1:]
     if not columns.shape[1]:
-        return LinearPosterior(problem, factor, np.zeros(0), np.zeros((0, 0)), alpha, truncation)
+        return LinearPosterior(problem, factor, np.zeros(0), np.zeros((0, 0)), alpha, truncation, reduction)
     names = tuple(problem.fixed_effects)
     inverse = _inverse_gram(columns.T @ x_weighted, names, problem.n)
     beta = inverse @ (x_weighted.T @ residual)
@@ -430,7 +445,7 @@ def solve_with(problem: LinearProblem, factor: Factor, truncation: float = 0.0) 
     rest = factor.weigh(residual - columns @ beta)
     beta = beta + inverse @ (columns.T @ rest)
     alpha = factor.weigh(residual - columns @ beta)
-    return LinearPosterior(problem, factor, beta, inverse, alpha, truncation)
+    return LinearPosterior(problem, factor, beta, inverse, alpha, truncation, reduction)
 
 
 def _inverse_gram(gram: np.ndarray, names: tuple[str, ...], n: int) -> np.ndarray:

@@ -60,19 +60,23 @@ class RaggedJacobian:
     def of(cls, matrix: sp.sparray) -> RaggedJacobian:
         """From a sparse array."""
         rows = matrix.tocsr()
-        rows.sort_indices()
+        if not rows.has_sorted_indices:
+            rows = rows.sorted_indices()
         return cls(rows.indptr.astype("i8"), rows.indices, rows.data, rows.shape)
 
     def rows(self, start: int, stop: int) -> sp.csr_array:
         """Rows `start` … `stop` − 1 as a sparse array in float64."""
+        found = self.part(start, stop)
+        return sp.csr_array((found.values.astype("f8"), found.columns, found.offsets), shape=found.shape)
+
+    def part(self, start: int, stop: int) -> RaggedJacobian:
+        """Rows `start` … `stop` − 1 as they lie in the store."""
         first, last = int(self.offsets[start]), int(self.offsets[stop])
-        return sp.csr_array(
-            (
-                np.asarray(self.values[first:last], dtype="f8"),
-                np.asarray(self.columns[first:last]),
-                np.asarray(self.offsets[start : stop + 1] - first),
-            ),
-            shape=(stop - start, self.shape[1]),
+        return RaggedJacobian(
+            np.asarray(self.offsets[start : stop + 1]) - first,
+            np.asarray(self.columns[first:last]),
+            np.asarray(self.values[first:last]),
+            (stop - start, self.shape[1]),
         )
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:

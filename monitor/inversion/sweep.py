@@ -17,7 +17,7 @@ All of it is exact.  `monitor.inversion.reduced` does the same in a basis of smo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,8 @@ import scipy.sparse as sp
 from monitor.errors import InputError
 from monitor.inversion.covariance.kronecker import Kronecker
 from monitor.inversion.covariance.stationary import Matern
-from monitor.inversion.kernels import find_pieces, scatter_pieces
-from monitor.inversion.operators import SeparableTotals, row_chunk
+from monitor.inversion.kernels import find_pieces, project_dense, scatter_pieces
+from monitor.inversion.operators import RaggedJacobian, SeparableTotals, row_chunk
 from monitor.inversion.threads import in_parts
 
 #: Cells up to which S is multiplied as a matrix rather than by Fourier transforms.
@@ -87,6 +87,22 @@ class Pieces:
             np.searchsorted(hour[by_hour], np.arange(hours + 1)),
             lambda start, stop: fields(by_hour[start:stop]),
         )
+
+    @classmethod
+    def holding(
+        cls, n: int, hours: int, row: np.ndarray, hour: np.ndarray, fields: list[np.ndarray]
+    ) -> Pieces:
+        """From pairs in any order and their fields, which are put in order once; the list is emptied."""
+        plain = cls.of(n, hours, row, hour, lambda which: which)
+        place = np.empty(row.size, dtype="i8")
+        place[plain.fields(0, row.size)] = np.arange(row.size)
+        held = np.empty((row.size, fields[0].shape[1]))
+        start = 0
+        while fields:
+            part = fields.pop(0)
+            held[place[start : start + part.shape[0]]] = part
+            start += part.shape[0]
+        return replace(plain, fields=lambda start, stop: held[start:stop])
 
 
 def markov(covariance: Kronecker) -> bool:
@@ -148,34 +164,42 @@ def pieces_of(covariance: Kronecker, jacobian: Any) -> Pieces:
             return np.asarray(cubes[row[which], hour[which]] * field)
 
         return Pieces.of(n, p, row, hour, dense)
-    rows = jacobian if sp.issparse(jacobian) else row_chunk(jacobian, 0, jacobian.shape[0])
-    if isinstance(rows, np.ndarray):
-        return pieces_of(covariance, rows)
-    rows = rows.tocsr()
-    rows.sort_indices()
-    row, hour, begin, end = pairs_of(rows, s)
+    stored = ragged(jacobian)
+    row, hour, begin, end = pairs_of(stored, s)
 
     def sparse(which: np.ndarray) -> np.ndarray:
         out = np.empty((which.size, s))
         flat = np.ascontiguousarray(per_cell.reshape(-1))
 
         def part(a: int, b: int) -> None:
-            scatter_pieces(begin[which[a:b]], end[which[a:b]], rows.indices, rows.data, flat, out[a:b])
+            chosen = which[a:b]
+            scatter_pieces(
+                begin[chosen], end[chosen], hour[chosen], stored.columns, stored.values, flat, out[a:b]
+            )
 
         in_parts(part, which.size)
         out *= in_time[hour[which], None]
         return out
 
-    return Pieces.of(rows.shape[0], p, row, hour, sparse)
+    return Pieces.of(stored.shape[0], p, row, hour, sparse)
 
 
-def pairs_of(rows: sp.csr_array, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Row, hour, begin and end of each (observation, hour) pair in a sparse array with sorted columns."""
+def ragged(jacobian: Any) -> RaggedJacobian:
+    """Any Jacobian as ragged rows; without a copy where it is sparse or ragged already."""
+    if isinstance(jacobian, RaggedJacobian):
+        return jacobian
+    if not sp.issparse(jacobian):
+        jacobian = sp.csr_array(row_chunk(jacobian, 0, jacobian.shape[0]))
+    return RaggedJacobian.of(jacobian)
+
+
+def pairs_of(rows: RaggedJacobian, cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Row, hour, begin and end of each (observation, hour) pair."""
     none = np.zeros(0, dtype="i8")
-    count = find_pieces(rows.indptr, rows.indices, cells, none, none, none)
+    count = find_pieces(rows.offsets, rows.columns, cells, none, none, none)
     row, hour, begin = (np.empty(count, dtype="i8") for _ in range(3))
-    find_pieces(rows.indptr, rows.indices, cells, row, hour, begin)
-    end = np.minimum(np.append(begin[1:], rows.indptr[-1]), rows.indptr[1:][row]) if count else none
+    find_pieces(rows.offsets, rows.columns, cells, row, hour, begin)
+    end = np.minimum(np.append(begin[1:], rows.offsets[-1]), rows.offsets[1:][row]) if count else none
     return row, hour, begin, end
 
 
@@ -341,15 +365,12 @@ def _cross_rows(rows: Any, weights: np.ndarray, field: np.ndarray, shape: tuple[
             summed = sp.csr_array((rows.data * weights[hour, k], cell, rows.indptr), shape=(n, s)).toarray()
             out[:, k] = summed @ field
         return out.reshape(n, -1)
-    rows.sort_indices()
-    row, hour, begin, end = pairs_of(rows, s)
-    from monitor.inversion.kernels import project_dense
-
+    stored = ragged(rows)
+    row, hour, begin, end = pairs_of(stored, s)
     seen = np.empty((row.size, b))
-    ones = np.ones(s)
 
     def part(i: int, j: int) -> None:
-        project_dense(begin[i:j], end[i:j], rows.indices, rows.data, ones, field, seen[i:j])
+        project_dense(begin[i:j], end[i:j], hour[i:j], stored.columns, stored.values, field, seen[i:j])
 
     in_parts(part, row.size)
     out = np.zeros((n, a, b))

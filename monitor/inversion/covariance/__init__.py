@@ -6,7 +6,7 @@ gives H Q Hᵀ (`observe`) with the derivatives of it by the logarithms of its p
 
 from monitor.inversion.covariance.base import Block, Covariance, Dense, Diagonal, Sum, as_covariance
 from monitor.inversion.covariance.kronecker import Kronecker
-from monitor.inversion.covariance.stationary import Exponential, HourOfDay, Matern
+from monitor.inversion.covariance.stationary import Exponential, HourOfDay, Matern, add_to
 
 __all__ = [
     "Block",
@@ -18,5 +18,6 @@ __all__ = [
     "Kronecker",
     "Matern",
     "Sum",
+    "add_to",
     "as_covariance",
 ]

@@ -13,9 +13,19 @@ from scipy.special import gamma, kv
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, finite, scaled_rows, symmetric, through
-from monitor.inversion.kernels import markov_sweep
-from monitor.inversion.threads import kernel_threads
+from monitor.inversion.covariance.base import (
+    LOG_SD,
+    Covariance,
+    Dense,
+    Diagonal,
+    Sum,
+    finite,
+    scaled_rows,
+    symmetric,
+    through,
+)
+from monitor.inversion.kernels import add_exponential, markov_sweep
+from monitor.inversion.threads import in_parts, kernel_threads
 
 #: Points up to which a square root is a dense Cholesky factor.
 _DENSE = 4096
@@ -426,3 +436,21 @@ class HourOfDay:
         yield 2.0 * self.observe(jacobian)
         rows = as_columns(jacobian)
         yield symmetric(np.asarray(rows @ np.asarray(rows @ self.slope_matvec(np.eye(self.size))).T))
+
+
+def add_to(matrix: np.ndarray, covariance: Covariance) -> None:
+    """Add a covariance to a matrix (m, m) in its place; one along a line without writing it out first."""
+    if isinstance(covariance, Sum):
+        for part in covariance.parts:
+            add_to(matrix, part)
+    elif isinstance(covariance, Diagonal):
+        matrix[np.diag_indices_from(matrix)] += covariance.diagonal()
+    elif isinstance(covariance, Matern) and covariance.smoothness == 0.5 and covariance.positions.ndim == 1:
+        groups = np.zeros(covariance.size) if covariance.groups is None else covariance.groups
+        label = np.unique(groups, return_inverse=True)[1]
+        at, sigma = covariance.positions, np.ascontiguousarray(covariance.deviation)
+        in_parts(
+            lambda a, b: add_exponential(matrix, at, label, sigma, covariance.length, a, b), covariance.size
+        )
+    else:
+        matrix += covariance.dense()
