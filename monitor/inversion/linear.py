@@ -12,7 +12,8 @@ with patterns Δ whose strength β has a flat prior; without them P = Ψ⁻¹.  
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from monitor.errors import InputError, NumericalError
-from monitor.inversion.components import inverse_from_cholesky
+from monitor.inversion.components import Parameter, inverse_from_cholesky
 from monitor.inversion.covariance import Covariance, Diagonal, Kronecker, add_to, as_covariance
 from monitor.inversion.factor import Factor, ObservationFactor, StateFactor, factored
 from monitor.inversion.operators import SeparableTotals, adjoint, as_jacobian, forward
@@ -84,6 +85,26 @@ class LinearProblem:
     @property
     def m(self) -> int:
         return int(self.prior_mean.size)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Hyperparameters of both covariances, by the names "prior …" and "mismatch …"."""
+        parts = (("prior", self.prior_covariance), ("mismatch", self.mismatch_covariance))
+        return tuple(replace(p, name=f"{part} {p.name}") for part, c in parts for p in c.parameters)
+
+    def with_values(self, values: np.ndarray) -> LinearProblem:
+        """The same problem at other values (q,) of its `parameters`, without a second look at the data.
+
+        Raises
+        ------
+        InputError
+        """
+        array = _vector(values, len(self.parameters), "values", "parameters of the problem")
+        split = len(self.prior_covariance.parameters)
+        other = copy(self)
+        object.__setattr__(other, "prior_covariance", self.prior_covariance.with_values(array[:split]))
+        object.__setattr__(other, "mismatch_covariance", self.mismatch_covariance.with_values(array[split:]))
+        return other
 
     @cached_property
     def residual(self) -> np.ndarray:
@@ -189,6 +210,8 @@ class LinearPosterior:
         P r.
     truncation : float
         Relative error of H Q Hᵀ where it was reduced, measured; 0 when exact.
+    weights : (n,)
+        Of the observations: 1, unless a likelihood with heavy tails trusts some of them less.
     """
 
     problem: LinearProblem
@@ -198,6 +221,16 @@ class LinearPosterior:
     alpha: np.ndarray
     truncation: float = 0.0
     reduction: Any = None
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        weights = np.ones(self.problem.n) if self.weights is None else self.weights
+        object.__setattr__(self, "weights", _vector(weights, self.problem.n, "weights", "observations"))
+
+    @property
+    def condition(self) -> float:
+        """Condition number of the matrix that was factored (estimated, 1-norm)."""
+        return self.factor.condition
 
     @cached_property
     def mean(self) -> np.ndarray:
