@@ -1,9 +1,9 @@
-"""Stationary correlations in time and space: exponential, Matérn, hour of the day."""
+"""Stationary correlations in time and space: exponential and Matérn."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,19 +13,9 @@ from scipy.special import gamma, kv
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import (
-    LOG_SD,
-    Covariance,
-    Dense,
-    Diagonal,
-    Sum,
-    finite,
-    scaled_rows,
-    symmetric,
-    through,
-)
-from monitor.inversion.kernels import add_exponential, markov_sweep
-from monitor.inversion.threads import in_parts, kernel_threads
+from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, scaled_rows, symmetric, through
+from monitor.inversion.kernels import markov_sweep
+from monitor.inversion.threads import kernel_threads
 
 #: Points up to which a square root is a dense Cholesky factor.
 _DENSE = 4096
@@ -237,7 +227,7 @@ class Matern:
         order = np.lexsort((self.positions, label))
         at, group = self.positions[order], label[order]
         decay = np.zeros(self.size)
-        decay[1:] = np.where(group[1:] == group[:-1], np.exp(-np.diff(at) / self.length), 0.0)
+        decay[1:] = np.where(group[1:] == group[:-1], np.exp(-np.abs(np.diff(at)) / self.length), 0.0)
         return order, decay
 
     @property
@@ -301,156 +291,20 @@ class Matern:
         rows = as_columns(jacobian)
         yield symmetric(np.asarray(rows @ np.asarray(rows @ self._written_out(self.correlation_slope)).T))
 
+    def select(self, rows: np.ndarray) -> Matern:
+        index = chosen(rows, self.size)
+        std, groups = np.asarray(self.std, dtype="f8"), self.groups
+        return replace(
+            self,
+            at=self.positions[index],
+            spacing=1.0,
+            std=std[index] if std.ndim else std,
+            groups=None if groups is None else np.asarray(groups)[index],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Exponential(Matern):
     """σ² exp(−d/ℓ): Matérn of smoothness ½, and a Markov process along a line."""
 
-    def __init__(
-        self,
-        length: float,
-        at: Any,
-        *,
-        spacing: Any = 1.0,
-        std: Any = 1.0,
-        groups: Any = None,
-        scale: float = 1.0,
-    ) -> None:
-        put = object.__setattr__
-        for name, value in (
-            ("length", length),
-            ("smoothness", 0.5),
-            ("at", at),
-            ("spacing", spacing),
-            ("std", std),
-            ("groups", groups),
-            ("scale", scale),
-        ):
-            put(self, name, value)
-        self.__post_init__()
-
-    def with_values(self, values: np.ndarray) -> Exponential:
-        return Exponential(
-            float(values[1]),
-            self.at,
-            spacing=self.spacing,
-            std=self.std,
-            groups=self.groups,
-            scale=float(values[0]),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class HourOfDay:
-    """Correlation between days times correlation between hours of the day::
-
-        k(t, t') = exp(−|day − day'| / days) · W[hour, hour']
-
-    Attributes
-    ----------
-    days
-        e-folding of the correlation between days.
-    within : (24, 24) or a number
-        W, or the e-folding in hours of the circular distance between hours.
-    hours : (p,)
-        Times in hours; the day is ⌊h/24⌋.  The matrix (p, p) is written out.
-    """
-
-    days: float
-    within: Any
-    hours: Any
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        hours = np.atleast_1d(np.asarray(self.hours, dtype="f8"))
-        finite(hours, "hours")
-        if not self.days > 0:
-            raise InputError("days must be positive", found=str(self.days))
-        matrix = np.asarray(self.within, dtype="f8")
-        if matrix.ndim == 0:
-            if not matrix > 0:
-                raise InputError("within must be positive", found=str(self.within))
-            apart = np.abs(np.arange(24)[:, None] - np.arange(24)[None, :])
-            matrix = np.exp(-np.minimum(apart, 24 - apart) / float(matrix))
-        if matrix.shape != (24, 24):
-            raise InputError(
-                "within is a number, or a matrix of hours", expected="(24, 24)", found=str(matrix.shape)
-            )
-        if not np.allclose(np.diagonal(matrix), 1.0):
-            raise InputError("within is a correlation: its diagonal is 1", found=str(np.diagonal(matrix)[0]))
-        object.__setattr__(self, "hours", hours)
-        object.__setattr__(self, "within", Dense(matrix).dense())
-
-    @property
-    def size(self) -> int:
-        return int(self.hours.size)
-
-    @property
-    def sqrt_size(self) -> int:
-        return self.size
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return (Parameter("scale", self.scale, LOG_SD), Parameter("days", self.days, LOG_SD, "d"))
-
-    def with_values(self, values: np.ndarray) -> HourOfDay:
-        return replace(self, scale=float(values[0]), days=float(values[1]))
-
-    @cached_property
-    def _day_lag(self) -> np.ndarray:
-        day = np.floor(self.hours / 24.0)
-        return np.asarray(np.abs(day[:, None] - day[None, :]))
-
-    @cached_property
-    def _matrix(self) -> np.ndarray:
-        hour = (self.hours % 24.0).astype("i8")
-        out = np.exp(-self._day_lag / self.days) * self.within[hour[:, None], hour[None, :]]
-        return np.asarray(self.scale**2 * out)
-
-    @cached_property
-    def _root(self) -> np.ndarray:
-        return Dense(self._matrix)._root
-
-    def diagonal(self) -> np.ndarray:
-        return np.full(self.size, self.scale**2)
-
-    def dense(self) -> np.ndarray:
-        return self._matrix.copy()
-
-    def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self._matrix @ vector)
-
-    def slope_matvec(self, vector: np.ndarray) -> np.ndarray:
-        """(∂Q/∂ln days) v."""
-        return np.asarray((self._matrix * self._day_lag / self.days) @ vector)
-
-    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self._root @ vector)
-
-    def observe(self, jacobian: Any) -> np.ndarray:
-        return through(self, jacobian)
-
-    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
-        from monitor.inversion.operators import as_columns
-
-        yield 2.0 * self.observe(jacobian)
-        rows = as_columns(jacobian)
-        yield symmetric(np.asarray(rows @ np.asarray(rows @ self.slope_matvec(np.eye(self.size))).T))
-
-
-def add_to(matrix: np.ndarray, covariance: Covariance) -> None:
-    """Add a covariance to a matrix (m, m) in its place; one along a line without writing it out first."""
-    if isinstance(covariance, Sum):
-        for part in covariance.parts:
-            add_to(matrix, part)
-    elif isinstance(covariance, Diagonal):
-        matrix[np.diag_indices_from(matrix)] += covariance.diagonal()
-    elif isinstance(covariance, Matern) and covariance.smoothness == 0.5 and covariance.positions.ndim == 1:
-        groups = np.zeros(covariance.size) if covariance.groups is None else covariance.groups
-        label = np.unique(groups, return_inverse=True)[1]
-        at, sigma = covariance.positions, np.ascontiguousarray(covariance.deviation)
-        in_parts(
-            lambda a, b: add_exponential(matrix, at, label, sigma, covariance.length, a, b), covariance.size
-        )
-    else:
-        matrix += covariance.dense()
+    smoothness: float = field(default=0.5, init=False)
