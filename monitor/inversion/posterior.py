@@ -144,14 +144,9 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
 def _neighbours(
     problem: InverseProblem, found: hyper.Hyperparameters
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    eigenvalue, vector = np.linalg.eigh(found.log_covariance)
-    for size, direction in zip(eigenvalue, vector.T, strict=True):
-        if size > 1e-10:
-            # both sides: which of them an eigenvector points to is an accident of the library
-            for side in (-1.0, 1.0):
-                values = found.values * np.exp(side * np.sqrt(size) * direction)
-                covariance = problem.model.covariance(values)
-                yield values, cholesky_or_error(covariance, "the covariance of the observations")
+    for values in hyper.neighbours(found):
+        covariance = problem.model.covariance(values)
+        yield values, cholesky_or_error(covariance, "the covariance of the observations")
 
 
 def _totals_at(

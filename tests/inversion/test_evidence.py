@@ -1,0 +1,339 @@
+"""The evidence of a linear problem: its slope, its maximum, and what totals owe to hyperparameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from monitor import inversion as inv
+from monitor.errors import InputError, NumericalError
+from monitor.inversion import covariance as cov
+from monitor.inversion import hyper
+from tests import small_worlds
+from tests.inversion import dense
+
+PRIORS = {
+    "variances": lambda: cov.Diagonal(np.linspace(0.5, 2.0, 24)),
+    "matrix": lambda: cov.Dense(dense.spd(np.random.default_rng(1), 24), scale=0.8),
+    "line": lambda: cov.Exponential(3.0, 24, std=np.linspace(0.5, 1.5, 24)),
+    "Matérn on a grid": lambda: cov.Matern(2.0, 1.5, (4, 6), scale=1.3),
+    "Matérn of any smoothness": lambda: cov.Matern(2.0, 0.8, np.random.default_rng(2).uniform(0, 9, (24, 2))),
+    "hours and days": lambda: cov.HourOfDay(2.0, 4.0, np.arange(24) * 5.0),
+    "space and time": lambda: cov.Kronecker(
+        cov.Exponential(2.0, 4), cov.Exponential(1.5, (2, 3)), std=np.linspace(0.5, 1.5, 24), scale=0.7
+    ),
+    "space and hours of days": lambda: cov.Kronecker(
+        cov.HourOfDay(1.5, 6.0, np.arange(4) * 7.0, scale=1.2), cov.Matern(2.0, 2.5, (2, 3), scale=0.9)
+    ),
+    "blocks": lambda: cov.Block(
+        (
+            cov.Kronecker(cov.Exponential(2.0, 4), cov.Exponential(1.5, (2, 2))),
+            cov.Sum((cov.Diagonal(np.ones(8)), cov.Exponential(2.0, 8, groups=np.arange(8) // 4))),
+        )
+    ),
+}
+
+
+def mismatches(n):
+    hours = np.sort(np.random.default_rng(n).uniform(0, 40, n))
+    station = np.arange(n) % 2
+    return {
+        "variances": cov.Diagonal(np.linspace(0.3, 0.6, n)),
+        "matrix": cov.Dense(dense.spd(np.random.default_rng(n), n)),
+        "along the hours of each station": cov.Sum(
+            (
+                cov.Diagonal(np.full(n, 0.2)),
+                cov.Exponential(5.0, hours, groups=station, std=np.linspace(0.5, 1.0, n)),
+            )
+        ),
+        "smooth": cov.Sum((cov.Matern(4.0, 1.5, hours), cov.Diagonal(np.full(n, 0.3)))),
+        "hours and days": cov.Sum((cov.HourOfDay(1.5, 5.0, hours), cov.Diagonal(np.full(n, 0.3)))),
+    }
+
+
+@st.composite
+def problems(draw, prior):
+    """Linear problems with a prior of one kind, with more and with fewer observations than unknowns."""
+    n = draw(st.sampled_from([9, 30]))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    jacobian = rng.gamma(0.5, 1.0, (n, 24)) * (rng.random((n, 24)) < 0.6)
+    kind = draw(st.sampled_from(["dense", "sparse", "ragged"]))
+    given_as = jacobian if kind == "dense" else sp.csr_array(jacobian)
+    if kind == "ragged":
+        given_as = inv.RaggedJacobian.of(given_as)
+    effects = rng.gamma(1.0, 1.0, (24, draw(st.sampled_from([0, 1, 2]))))
+    return inv.LinearProblem(
+        given_as,
+        rng.normal(size=n) * 2.0,
+        0.3,
+        PRIORS[prior](),
+        mismatches(n)[draw(st.sampled_from(sorted(mismatches(n))))],
+        fixed_effects=effects if effects.size else None,
+    )
+
+
+def starts(problem):
+    return np.array([p.start for p in problem.parameters])
+
+
+def dense_evidence(problem, values):
+    """The density of the contrasts that no fixed effect touches, less ½ ln|XᵀX|, every matrix written out."""
+    now = problem.with_values(values)
+    jacobian = inv.operators.forward(problem.jacobian, np.eye(problem.m))
+    psi = jacobian @ now.prior_covariance.dense() @ jacobian.T + now.mismatch_covariance.dense()
+    residual = problem.observations - jacobian @ problem.prior_mean
+    effects = np.column_stack([np.zeros((problem.m, 0)), *problem.fixed_effects.values()])
+    x = jacobian @ effects
+    q = x.shape[1]
+    basis = np.linalg.qr(x, mode="complete")[0][:, q:] if q else np.eye(problem.n)
+    contrasts = multivariate_normal.logpdf(basis.T @ residual, cov=basis.T @ psi @ basis)
+    return contrasts - (0.5 * np.linalg.slogdet(x.T @ x)[1] if q else 0.0)
+
+
+@settings(max_examples=8)
+@pytest.mark.parametrize("prior", PRIORS)
+@given(data=st.data())
+def test_the_evidence_is_the_density_of_what_fixed_effects_leave_over(prior, data):
+    problem = data.draw(problems(prior))
+    value, _ = hyper.log_evidence_of(problem)
+    # two ways through matrices of condition below 1e6
+    assert value == pytest.approx(dense_evidence(problem, starts(problem)), rel=1e-9, abs=1e-9)
+    assert value == pytest.approx(inv.solve(problem).log_evidence, rel=1e-9, abs=1e-9)
+
+
+@settings(max_examples=8)
+@pytest.mark.parametrize("prior", PRIORS)
+@given(data=st.data())
+def test_the_gradient_is_the_slope_of_the_dense_evidence(prior, data):
+    problem = data.draw(problems(prior))
+    _, gradient = hyper.log_evidence_of(problem)
+    at, step = starts(problem), 2e-3
+    for k, slope in enumerate(gradient):
+        near = [np.where(np.arange(at.size) == k, np.exp(j * step), 1.0) for j in (-2, -1, 1, 2)]
+        low2, low, high, high2 = (dense_evidence(problem, at * factor) for factor in near)
+        # five points: their own error is step⁴ times the fifth derivative, below 1e-9
+        differences = (8.0 * (high - low) - (high2 - low2)) / (12.0 * step)
+        assert slope == pytest.approx(differences, rel=1e-6, abs=1e-7), problem.parameters[k].name
+
+
+@settings(max_examples=5)
+@pytest.mark.parametrize("prior", PRIORS)
+@given(data=st.data(), seed=st.integers(0, 1000))
+def test_contracted_slopes_are_those_written_out(prior, data, seed):
+    problem = data.draw(problems(prior))
+    for part in (problem.prior_covariance, problem.mismatch_covariance):
+        weight = np.random.default_rng(seed).normal(size=(part.size, part.size))
+        weight = weight + weight.T
+        written = [np.vdot(weight, slope) for slope in part.slopes(np.eye(part.size))]
+        scale = np.abs(weight).sum()
+        # a sum of m² terms in two orders
+        np.testing.assert_allclose(
+            hyper.contract_slopes(part, weight), written, rtol=1e-10, atol=1e-13 * scale
+        )
+
+
+def test_a_correlation_that_is_a_product_has_one_scale():
+    """Time, space and their product could each have one; two of them would say the same."""
+    problem = small_problem()
+    assert [p.name for p in problem.parameters] == [
+        "prior scale", "prior time length", "prior space length", "mismatch 0 scale", "mismatch 1 scale",
+        "mismatch 1 length",
+    ]  # fmt: skip
+
+
+def small_problem(seed=0, n=80, *, effects=None):
+    """Twelve hours of a 3 × 4 grid seen n times, noise and a process, with observations from their sum."""
+    rng = np.random.default_rng(seed)
+    jacobian = rng.gamma(0.5, 1.0, (n, 144)) * (rng.random((n, 144)) < 0.3)
+    hours = np.arange(n) * 1.0
+    problem = inv.LinearProblem(
+        jacobian,
+        np.zeros(n),
+        1.0,
+        cov.Kronecker(cov.Exponential(4.0, 12), cov.Exponential(2.0, (3, 4)), std=0.5),
+        cov.Sum((cov.Diagonal(np.full(n, 0.5)), cov.Exponential(6.0, hours, std=0.8))),
+        totals=np.kron(np.eye(2), np.full(72, 1.0 / 72)),
+        fixed_effects=effects,
+    )
+    return with_observations(problem, draw_observations(problem, rng))
+
+
+def draw_observations(problem, rng):
+    noise = problem.mismatch_covariance.sqrt_matvec(rng.normal(size=problem.mismatch_covariance.sqrt_size))
+    state = problem.prior_covariance.sqrt_matvec(rng.normal(size=problem.prior_covariance.sqrt_size))
+    return problem.jacobian @ (problem.prior_mean + state) + noise
+
+
+def with_observations(problem, observations):
+    """The same problem with other observations."""
+    return inv.LinearProblem(
+        problem.jacobian,
+        observations,
+        problem.prior_mean,
+        problem.prior_covariance,
+        problem.mismatch_covariance,
+        totals=problem.totals,
+        fixed_effects=problem.fixed_effects or None,
+    )
+
+
+def penalised(problem, parameters, values):
+    step = [np.log(v / p.start) / p.log_sd for v, p in zip(values, parameters, strict=True) if p.log_sd]
+    return hyper.log_evidence_of(problem.with_values(values))[0] - 0.5 * np.sum(np.square(step))
+
+
+def test_the_maximum_is_one():
+    problem = small_problem(1, effects=np.ones(144))
+    found = hyper.maximise_evidence(problem)
+    best = penalised(problem, problem.parameters, found.values)
+    assert found.log_evidence == pytest.approx(hyper.log_evidence_of(found.problem)[0], rel=1e-12)
+    for k in range(found.values.size):
+        for factor in (0.85, 1.18):
+            moved = found.values * np.where(np.arange(found.values.size) == k, factor, 1.0)
+            assert penalised(problem, problem.parameters, moved) < best
+
+
+def test_the_problem_of_a_fit_is_at_its_values():
+    problem = small_problem(1)
+    found = hyper.maximise_evidence(problem)
+    np.testing.assert_allclose(starts(found.problem), found.values, rtol=1e-12)
+    assert inv.solve(found.problem).log_evidence == pytest.approx(found.log_evidence, rel=1e-10)
+    assert found["mismatch 1 length"] == found.values[5]
+    with pytest.raises(InputError, match="no parameter 'length'.*prior scale"):
+        found["length"]
+
+
+def test_the_laplace_covariance_is_the_inverse_curvature():
+    problem = small_problem(2)
+    found = hyper.maximise_evidence(problem)
+    step, q = 1e-3, found.values.size
+    hessian = np.zeros((q, q))
+    for k in range(q):
+        near = [found.values * np.where(np.arange(q) == k, np.exp(j * step), 1.0) for j in (-1, 1)]
+        low, high = (hyper.log_evidence_of(problem.with_values(v))[1] for v in near)
+        hessian[k] = -(high - low) / (2 * step)
+    hessian += np.eye(q)
+    # curvature is taken from gradients 0.05 prior 1σ apart: it moves by a tenth over such steps
+    np.testing.assert_allclose(found.log_covariance, np.linalg.inv(hessian), rtol=0.15, atol=0.02)
+
+
+def test_held_parameters_stay_and_have_no_variance():
+    problem = small_problem(3)
+    found = hyper.maximise_evidence(problem, fixed=("prior time length", "mismatch 1 length"))
+    assert found["prior time length"] == pytest.approx(4.0) and found["mismatch 1 length"] == pytest.approx(
+        6.0
+    )
+    np.testing.assert_array_equal(found.log_covariance[[1, 5]], 0.0)
+    np.testing.assert_allclose(found.interval()[1], 4.0)
+    assert (np.diff(found.interval(), axis=1)[[0, 2, 3, 4]] > 0).all()
+
+
+def test_with_all_parameters_held_nothing_is_fitted():
+    problem = small_problem(3)
+    found = hyper.maximise_evidence(problem, fixed=[p.name for p in problem.parameters])
+    np.testing.assert_allclose(found.values, starts(problem))
+    assert found.evaluations == 1
+    mixed = found.totals()
+    np.testing.assert_array_equal(mixed.between, 0.0)
+    np.testing.assert_allclose(mixed.covariance, inv.solve(problem).totals.covariance, rtol=1e-10)
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are():
+    with pytest.raises(InputError, match="no parameter of the problem: length, size.*prior time length"):
+        hyper.maximise_evidence(small_problem(), fixed=("size", "length", "prior scale"))
+    with pytest.raises(InputError, match="no method 'quick'.*reduced"):
+        hyper.maximise_evidence(small_problem(), method="quick")
+    with pytest.raises(InputError, match="level lies between"):
+        hyper.maximise_evidence(small_problem()).interval(95)
+
+
+def test_a_covariance_that_is_not_positive_definite_at_the_start_is_refused():
+    problem = inv.LinearProblem(np.ones((2, 1)), np.zeros(2), 0.0, 1.0, np.zeros(2))
+    with pytest.raises(NumericalError, match="not positive definite.*index 1"):
+        hyper.maximise_evidence(problem)
+
+
+def test_fixed_effects_that_cannot_be_told_apart_are_refused():
+    problem = small_problem(effects=np.column_stack([np.ones(144), 2.0 * np.ones(144)]))
+    with pytest.raises(NumericalError, match="cannot be told apart.*column 1 of 2"):
+        hyper.log_evidence_of(problem)
+
+
+def test_the_interval_holds_the_stated_share_of_the_log_normal():
+    found = hyper.Hyperparameters(small_problem().parameters[:1], np.array([2.0]), np.array([[0.25]]), 0.0, 1)
+    np.testing.assert_allclose(found.interval(0.6826894921), [[2.0 * np.exp(-0.5), 2.0 * np.exp(0.5)]])
+
+
+def test_a_change_of_units_leaves_the_fit_as_it_is():
+    """Mole fractions in ppb instead of ppm, fluxes in other units again."""
+    problem = small_problem(4, effects=np.ones(144))
+    air, flux = 1e3, 86400.0
+    other = inv.LinearProblem(
+        problem.jacobian * air / flux,
+        problem.observations * air,
+        problem.prior_mean * flux,
+        cov.Kronecker(cov.Exponential(4.0, 12), cov.Exponential(2.0, (3, 4)), std=0.5 * flux),
+        cov.Sum((cov.Diagonal(np.full(80, 0.5 * air**2)), cov.Exponential(6.0, 80, std=0.8 * air))),
+        fixed_effects=np.ones(144) * flux,
+    )
+    one, two = hyper.maximise_evidence(problem), hyper.maximise_evidence(other)
+    # the same path of the search, to the rounding of gradients of order 1e-12
+    np.testing.assert_allclose(two.values, one.values, rtol=1e-7)
+    # the effect's response is rescaled with the data, so that all 80 densities change their unit
+    assert two.log_evidence == pytest.approx(one.log_evidence - 80 * np.log(air), rel=1e-9)
+
+
+def test_the_order_of_observations_does_not_matter():
+    problem = small_problem(5)
+    order = np.random.default_rng(0).permutation(80)
+    hours = np.arange(80) * 1.0
+    other = inv.LinearProblem(
+        problem.jacobian[order],
+        problem.observations[order],
+        problem.prior_mean,
+        problem.prior_covariance,
+        cov.Sum((cov.Diagonal(np.full(80, 0.5)), cov.Exponential(6.0, hours[order], std=0.8))),
+    )
+    one, two = hyper.maximise_evidence(problem), hyper.maximise_evidence(other)
+    np.testing.assert_allclose(two.values, one.values, rtol=1e-7)
+    np.testing.assert_allclose(two.log_covariance, one.log_covariance, atol=1e-6)
+
+
+def test_totals_keep_what_hyperparameters_add_apart():
+    """To first order that is J C Jᵀ with J the slope of the totals in the logarithms of the parameters."""
+    problem = small_problem(6)
+    found = hyper.maximise_evidence(problem)
+    mixed = found.totals()
+    central = inv.solve(found.problem).totals
+    np.testing.assert_allclose(mixed.mean, central.mean, rtol=1e-9)
+    np.testing.assert_allclose(mixed.within, central.covariance, rtol=1e-8)
+    slope = np.empty((2, 6))
+    for k in range(6):
+        near = [found.values * np.where(np.arange(6) == k, np.exp(j * 1e-3), 1.0) for j in (-1, 1)]
+        low, high = (inv.solve(problem.with_values(v)).totals.mean for v in near)
+        slope[:, k] = (high - low) / 2e-3
+    linear = slope @ found.log_covariance @ slope.T
+    # one σ of these parameters is a factor of up to two: the totals bend on the way
+    np.testing.assert_allclose(np.diagonal(mixed.between), np.diagonal(linear), rtol=0.5)
+    assert np.linalg.eigvalsh(mixed.between).min() > -1e-15
+    np.testing.assert_allclose(mixed.covariance, mixed.within + mixed.between)
+
+
+def test_a_problem_from_datasets_is_fitted_as_the_posterior_does():
+    problem = small_worlds.make_world(3, estimate_scales=True).problem()
+    found = hyper.maximise_evidence(problem)
+    posterior = inv.solve(problem)
+    np.testing.assert_allclose(found.values, posterior.values, rtol=1e-12)
+    total = small_worlds.whole(problem)
+    both = posterior.totals([total])
+    mixed = found.totals([total])
+    np.testing.assert_allclose(mixed.covariance, both.covariance, rtol=1e-10)
+    np.testing.assert_allclose(mixed.mean, both.shift + inv.prior_totals(problem, [total]), rtol=1e-10)
+    assert (mixed.between > 0).all() and (mixed.within > 0).all()
+    held = hyper.maximise_evidence(problem, fixed=("total length",))
+    assert held["total length"] == 12.0 and found["total length"] != 12.0
+    np.testing.assert_allclose(inv.solve(problem, fitted=held).values, held.values)
