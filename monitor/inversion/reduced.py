@@ -324,6 +324,13 @@ def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> Linea
     InputError, NumericalError
         When the prior is no `Kronecker` on a regular grid, or no basis is good enough.
     """
+    reduction = reduction_of(problem, tolerance)
+    factor = observation_factor(problem, reduction.observe())
+    return solve_with(problem, factor, reduction.truncation, reduction)
+
+
+def reduction_of(problem: LinearProblem, tolerance: float = TOLERANCE) -> Reduction:
+    """The reduction of a problem's H Q Hᵀ; for errors see `solve_reduced`."""
     prior = problem.prior_covariance
     if not isinstance(prior, Kronecker):
         raise InputError(
@@ -331,6 +338,4 @@ def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> Linea
             found=type(prior).__name__,
             remedy='use method="observations"',
         )
-    reduction = reduce(prior, problem.jacobian, tolerance)
-    factor = observation_factor(problem, reduction.observe())
-    return solve_with(problem, factor, reduction.truncation, reduction)
+    return reduce(prior, problem.jacobian, tolerance)
