@@ -1,11 +1,10 @@
-"""The protocol, and the covariances without geometry: diagonal, dense, sums and blocks of others."""
+"""The protocol, and the covariances without geometry: diagonal and dense."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -61,6 +60,10 @@ class Covariance(Protocol):
         """H (∂Q/∂ln v) Hᵀ (n, n) for each parameter v in turn."""
         ...
 
+    def select(self, rows: np.ndarray) -> Covariance:
+        """Q[rows, rows]: the covariance of some of the unknowns (indices or a mask), in that order."""
+        ...
+
 
 def through(covariance: Covariance, jacobian: Any) -> np.ndarray:
     """H Q Hᵀ by the product Q Hᵀ, a few hundred observations at a time."""
@@ -84,6 +87,35 @@ def symmetric(matrix: np.ndarray) -> np.ndarray:
 def scaled_rows(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Weight (m,) times the rows of (m,) or (m, k)."""
     return np.asarray(weight * vector if vector.ndim == 1 else weight[:, None] * vector)
+
+
+def chosen(rows: np.ndarray, size: int) -> np.ndarray:
+    """Different indices into `size` unknowns, from indices or a mask.
+
+    Raises
+    ------
+    InputError
+    """
+    array = np.asarray(rows)
+    if array.dtype == bool and array.shape == (size,):
+        array = np.flatnonzero(array)
+    array = array.astype("i8") if array.size == 0 else array
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InputError(
+            "a selection needs indices, or a mask",
+            expected=f"integers (k,), or booleans ({size},)",
+            found=f"{array.dtype} {array.shape}",
+        )
+    bad = np.flatnonzero((array < 0) | (array >= size))
+    if bad.size:
+        raise InputError(
+            "a selection points beyond the unknowns",
+            expected=f"0 … {size - 1}",
+            found=f"{array[bad[0]]} at index {bad[0]}",
+        )
+    if np.unique(array).size != array.size:
+        raise InputError("a selection names an unknown twice", remedy="name each unknown once")
+    return array.astype("i8")
 
 
 def finite(values: np.ndarray, name: str) -> None:
@@ -156,6 +188,9 @@ class Diagonal:
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
         yield 2.0 * self.observe(jacobian)
+
+    def select(self, rows: np.ndarray) -> Diagonal:
+        return replace(self, variance=self.variance[chosen(rows, self.size)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,114 +267,9 @@ class Dense:
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
         yield 2.0 * self.observe(jacobian)
 
-
-@dataclass(frozen=True, eq=False)
-class Sum:
-    """The sum of independent parts over the same unknowns."""
-
-    parts: tuple[Covariance, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _parts(self.parts))
-        sizes = [p.size for p in self.parts]
-        if len(set(sizes)) > 1:
-            raise InputError("the parts of a sum differ in size", found=", ".join(map(str, sizes)))
-
-    @property
-    def size(self) -> int:
-        return self.parts[0].size
-
-    @property
-    def sqrt_size(self) -> int:
-        return sum(p.sqrt_size for p in self.parts)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return _numbered(self.parts)
-
-    def with_values(self, values: np.ndarray) -> Sum:
-        return Sum(_each_with(self.parts, values))
-
-    def diagonal(self) -> np.ndarray:
-        return np.asarray(np.sum([p.diagonal() for p in self.parts], axis=0))
-
-    def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(np.sum([p.matvec(vector) for p in self.parts], axis=0))
-
-    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "sqrt_size")
-        return np.asarray(np.sum([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)], axis=0))
-
-    def dense(self) -> np.ndarray:
-        return np.asarray(np.sum([p.dense() for p in self.parts], axis=0))
-
-    def observe(self, jacobian: Any) -> np.ndarray:
-        return np.asarray(np.sum([p.observe(jacobian) for p in self.parts], axis=0))
-
-    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
-        for part in self.parts:
-            yield from part.slopes(jacobian)
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """Independent blocks of unknowns one after another: fluxes of sectors, inflow, offsets."""
-
-    parts: tuple[Covariance, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _parts(self.parts))
-
-    @property
-    def size(self) -> int:
-        return sum(p.size for p in self.parts)
-
-    @property
-    def sqrt_size(self) -> int:
-        return sum(p.sqrt_size for p in self.parts)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return _numbered(self.parts)
-
-    def with_values(self, values: np.ndarray) -> Block:
-        return Block(_each_with(self.parts, values))
-
-    def diagonal(self) -> np.ndarray:
-        return np.concatenate([p.diagonal() for p in self.parts])
-
-    def matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "size")
-        return np.concatenate([p.matvec(v) for p, v in zip(self.parts, cut, strict=True)])
-
-    def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "sqrt_size")
-        return np.concatenate([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)])
-
-    def dense(self) -> np.ndarray:
-        out = np.zeros((self.size, self.size))
-        start = 0
-        for part in self.parts:
-            out[start : start + part.size, start : start + part.size] = part.dense()
-            start += part.size
-        return out
-
-    def observe(self, jacobian: Any) -> np.ndarray:
-        return np.asarray(
-            np.sum([p.observe(h) for p, h in zip(self.parts, self._columns(jacobian), strict=True)], axis=0)
-        )
-
-    def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
-        for part, columns in zip(self.parts, self._columns(jacobian), strict=True):
-            yield from part.slopes(columns)
-
-    def _columns(self, jacobian: Any) -> list[Any]:
-        """The Jacobian of each block."""
-        from monitor.inversion.operators import as_columns
-
-        array = as_columns(jacobian)
-        edges = np.cumsum([0, *(p.size for p in self.parts)])
-        return [array[:, a:b] for a, b in pairwise(edges)]
+    def select(self, rows: np.ndarray) -> Dense:
+        index = chosen(rows, self.size)
+        return replace(self, matrix=self.matrix[np.ix_(index, index)])
 
 
 def as_covariance(value: Any, size: int, name: str) -> Covariance:
@@ -366,32 +296,3 @@ def as_covariance(value: Any, size: int, name: str) -> Covariance:
     if found.size != size:
         raise InputError(f"{name} has the wrong size", expected=f"{size} unknowns", found=f"{found.size}")
     return found
-
-
-def _parts(parts: Any) -> tuple[Covariance, ...]:
-    found = tuple(parts)
-    if not found:
-        raise InputError("a sum or a block needs at least one part")
-    for k, part in enumerate(found):
-        if not isinstance(part, Covariance):
-            raise InputError(
-                f"part {k} is no covariance",
-                expected="an object of inv.covariance",
-                found=type(part).__name__,
-                remedy="wrap variances in Diagonal and a matrix in Dense",
-            )
-    return found
-
-
-def _numbered(parts: tuple[Covariance, ...]) -> tuple[Parameter, ...]:
-    return tuple(replace(p, name=f"{k} {p.name}") for k, part in enumerate(parts) for p in part.parameters)
-
-
-def _each_with(parts: tuple[Covariance, ...], values: np.ndarray) -> tuple[Covariance, ...]:
-    ends = np.cumsum([len(p.parameters) for p in parts])
-    return tuple(p.with_values(v) for p, v in zip(parts, np.split(values, ends[:-1]), strict=True))
-
-
-def _cut(parts: tuple[Covariance, ...], vector: np.ndarray, by: str) -> list[np.ndarray]:
-    ends = np.cumsum([getattr(p, by) for p in parts])
-    return np.split(vector, ends[:-1])

@@ -13,7 +13,9 @@ import scipy.sparse as sp
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
 from monitor.inversion.covariance.base import LOG_SD, finite, scaled_rows, symmetric
-from monitor.inversion.covariance.stationary import HourOfDay, Matern
+from monitor.inversion.covariance.combined import Selected
+from monitor.inversion.covariance.hours import HourOfDay
+from monitor.inversion.covariance.stationary import Matern
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,12 +158,15 @@ class Kronecker:
         yield self._observe(jacobian, self.time.slope_matvec(np.eye(self.time.size)), self.space.matvec)
         yield self._observe(jacobian, time, self.space.slope_matvec)
 
+    def select(self, rows: np.ndarray) -> Selected:
+        return Selected(self, rows)
+
 
 def _as_product(std: np.ndarray, p: int, s: int) -> tuple[np.ndarray, np.ndarray]:
     one = np.ones((1, 1))
     if std.ndim == 0:
         return np.full((p, 1), float(std)), np.ones((1, s))
-    if std.ndim == 1 and p == s:
+    if std.ndim == 1 and p == s > 1:
         raise InputError(
             f"std of {p} values may be of times or of cells",
             remedy=f"give it as ({p}, 1) for times or (1, {s}) for cells",
