@@ -1,0 +1,184 @@
+"""Covariances with structure against their matrices, element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.special import gamma
+from structures import FORMS, any_structure, footprints
+
+from monitor.inversion import covariance as cov
+from monitor.inversion import operators, sweep
+from monitor.inversion.covariance import combined, stationary
+from monitor.inversion.operators import as_jacobian
+
+seeds = st.integers(0, 2**16)
+
+
+def close(found, expected, rel=1e-10):
+    """Equal to 1e-10 of the largest element: products of some tens of numbers lose at most 1e-13."""
+    found = np.asarray(found)
+    assert found.shape == expected.shape
+    largest = np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=rel * max(largest, 1e-300))
+
+
+@given(any_structure)
+def test_a_structure_is_its_matrix_element_by_element(drawn):
+    covariance, written = drawn
+    assert covariance.size == written.shape[0]
+    close(covariance.dense(), written)
+    close(covariance.diagonal(), np.diagonal(written))
+
+
+@given(any_structure, seeds)
+def test_a_structure_multiplies_vectors_and_matrices(drawn, seed):
+    covariance, written = drawn
+    vectors = np.random.default_rng(seed).normal(size=(covariance.size, 3))
+    close(covariance.matvec(vectors), written @ vectors)
+    close(covariance.matvec(vectors[:, 0]), written @ vectors[:, 0])
+    close(covariance.matvec(np.asfortranarray(vectors)), written @ vectors)
+
+
+@given(any_structure, seeds)
+def test_a_structure_is_symmetric(drawn, seed):
+    covariance, written = drawn
+    u, v = np.random.default_rng(seed).normal(size=(2, covariance.size))
+    # both sides round by at most 1e-13 of |Q| |u| |v|
+    scale = np.abs(written).sum() * np.abs(u).max() * np.abs(v).max()
+    assert covariance.matvec(u) @ v == pytest.approx(u @ covariance.matvec(v), rel=0, abs=1e-12 * scale)
+
+
+@given(any_structure)
+def test_the_square_root_times_its_transposed_is_the_matrix(drawn):
+    covariance, written = drawn
+    root = covariance.sqrt_matvec(np.eye(covariance.sqrt_size))
+    close(root @ root.T, written)
+    one = np.arange(covariance.sqrt_size, dtype="f8")
+    close(covariance.sqrt_matvec(one), root @ one)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(any_structure, st.integers(1, 9), seeds)
+def test_h_q_ht_in_every_form_of_the_jacobian(form, drawn, n, seed):
+    covariance, written = drawn
+    h = footprints(np.random.default_rng(seed), n, covariance.size)
+    found = covariance.observe(as_jacobian(FORMS[form](h)))
+    close(found, h @ written @ h.T)
+    assert (found == found.T).all()
+
+
+@pytest.mark.parametrize("form", ["array", "csr", "ragged", "operator"])
+@given(any_structure, st.integers(1, 6), seeds)
+def test_slopes_are_the_finite_differences_of_h_q_ht(form, drawn, n, seed):
+    covariance, _ = drawn
+    h = footprints(np.random.default_rng(seed), n, covariance.size)
+    jacobian = as_jacobian(FORMS[form](h))
+    starts = np.array([p.start for p in covariance.parameters])
+    slopes = list(covariance.slopes(jacobian))
+    assert len(slopes) == starts.size
+    step = 1e-5
+    for k, slope in enumerate(slopes):
+        up, down = (
+            covariance.with_values(starts * np.exp(sign * step * (np.arange(starts.size) == k))).observe(h)
+            for sign in (1, -1)
+        )
+        # a central difference is good to step² and to rounding/step, both 1e-10 of H Q Hᵀ
+        scale = max(np.abs(covariance.observe(h)).max(), 1e-300)
+        np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=0, atol=1e-7 * scale)
+
+
+@given(any_structure)
+def test_a_structure_at_its_own_values_is_itself(drawn):
+    covariance, written = drawn
+    starts = np.array([p.start for p in covariance.parameters])
+    close(covariance.with_values(starts).dense(), written)
+    names = [p.name for p in covariance.parameters]
+    assert len(set(names)) == len(names)
+
+
+@given(any_structure, seeds)
+def test_a_selection_holds_the_rows_and_columns_of_the_whole(drawn, seed):
+    covariance, written = drawn
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(covariance.size)[: rng.integers(1, covariance.size + 1)]
+    part, expected = covariance.select(rows), written[np.ix_(rows, rows)]
+    h = footprints(rng, 4, rows.size)
+    close(part.dense(), expected)
+    close(part.diagonal(), np.diagonal(expected))
+    close(part.matvec(h.T), expected @ h.T)
+    root = part.sqrt_matvec(np.eye(part.sqrt_size))
+    close(root @ root.T, expected)
+    close(part.observe(h), h @ expected @ h.T)
+    assert [p.name for p in part.parameters] == [p.name for p in covariance.parameters]
+    mask = np.zeros(covariance.size, dtype=bool)
+    mask[rows] = True
+    close(covariance.select(mask).dense(), written[np.ix_(np.sort(rows), np.sort(rows))])
+
+
+@given(any_structure)
+def test_adding_a_covariance_to_a_matrix_adds_it_once(drawn):
+    covariance, written = drawn
+    start = np.arange(written.size, dtype="f8").reshape(written.shape)
+    out = start.copy()
+    combined.add_to(out, covariance)
+    # the sum rounds by 1e-16 of its largest element
+    close(out - start, written, rel=1e-10 + 1e-15 * start.max() / max(np.abs(written).max(), 1e-3))
+
+
+def test_the_borders_of_chunks_do_not_show(monkeypatch):
+    rng = np.random.default_rng(3)
+    time = cov.Exponential(7.0, np.cumsum(rng.integers(1, 4, 12)).astype("f8"))
+    q = cov.Kronecker(time, cov.Matern(2.0, 1.5, (3, 4)), rng.uniform(0.5, 2.0, (12, 12)))
+    h = footprints(rng, 23, 144)
+    h[:, :] *= np.repeat(np.abs(np.arange(12)[None, :] - np.linspace(0, 11, 23)[:, None]) < 3, 12, axis=1)
+    expected = h @ q.dense() @ h.T
+    monkeypatch.setattr(sweep, "_ROWS", 4)
+    monkeypatch.setattr(operators, "_ROWS", 3)
+    monkeypatch.setattr(stationary, "_BATCH", 2)
+    for form in ("array", "csr", "ragged", "operator"):
+        close(q.observe(as_jacobian(FORMS[form](h))), expected)
+
+
+def test_large_grids_take_fourier_transforms_and_agree_with_the_matrix(monkeypatch):
+    rng = np.random.default_rng(4)
+    q = cov.Kronecker(cov.Exponential(5.0, 6), cov.Matern(2.0, 1.5, (4, 5), spacing=(1.0, 2.0)), 1.4)
+    h = footprints(rng, 8, 120)
+    expected = h @ q.dense() @ h.T
+    monkeypatch.setattr(sweep, "_SMALL", 0)
+    close(q.observe(h), expected)
+
+
+@pytest.mark.parametrize("smoothness", [0.5, 0.8, 1.5, 2.5])
+@pytest.mark.parametrize("at", [37, (6, 7)])
+def test_the_circulant_square_root_is_a_square_root(monkeypatch, smoothness, at):
+    monkeypatch.setattr(stationary, "_DENSE", 0)
+    q = cov.Matern(2.5, smoothness, at, std=np.linspace(0.5, 2.0, int(np.prod(at))))
+    root = q.sqrt_matvec(np.eye(q.sqrt_size))
+    close(root @ root.T, q.dense())
+
+
+@pytest.mark.parametrize("smoothness", [0.5, 0.8, 1.5, 2.5, 4.1])
+def test_the_matern_correlation_is_its_integral(smoothness):
+    """With K_ν(z) = ∫₀^∞ exp(−z cosh t) cosh(νt) dt: no Bessel function of a library."""
+    q = cov.Matern(1.7, smoothness, 1)
+    for distance in (0.01, 0.3, 1.0, 4.0):
+        z = np.sqrt(2 * smoothness) * distance / 1.7
+
+        def integrand(t, z=z):
+            return np.exp(-z * np.cosh(t)) * np.cosh(smoothness * t)
+
+        bessel, _ = quad(integrand, 0, 15, epsabs=0, epsrel=1e-12, limit=500)
+        expected = 2 ** (1 - smoothness) / gamma(smoothness) * z**smoothness * bessel
+        # the quadrature is asked for 1e-12
+        assert q.correlation(np.array(distance)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_cells_on_both_sides_of_a_mask_are_uncorrelated():
+    city = np.array([[0, 0, 1], [0, 1, 1]]).ravel()
+    cut = cov.Exponential(5.0, (2, 3), groups=city).dense()
+    free = cov.Exponential(5.0, (2, 3)).dense()
+    close(cut, np.where(city[:, None] == city[None, :], free, 0.0))
