@@ -96,6 +96,10 @@ class NumericalError(InputError):
     """A matrix that must be positive definite is not, or a number is not finite."""
 
 
+class PrecisionWarning(UserWarning):
+    """A result is right in fewer digits than it shows; the message says in how many."""
+
+
 class UpstreamError(MonitorError):
     """A source that should answer does not."""
 

@@ -1,4 +1,4 @@
-"""Random covariances with their matrices written out element by element, and one Jacobian in all its forms."""
+"""Random covariances with their matrices element by element, and one Jacobian in all its forms."""
 
 from __future__ import annotations
 
