@@ -166,7 +166,7 @@ def _as_product(std: np.ndarray, p: int, s: int) -> tuple[np.ndarray, np.ndarray
     one = np.ones((1, 1))
     if std.ndim == 0:
         return np.full((p, 1), float(std)), np.ones((1, s))
-    if std.ndim == 1 and p == s > 1:
+    if p == s > 1 and std.shape == (p,):
         raise InputError(
             f"std of {p} values may be of times or of cells",
             remedy=f"give it as ({p}, 1) for times or (1, {s}) for cells",
