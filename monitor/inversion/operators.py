@@ -6,7 +6,9 @@ A Jacobian H (n, m) is an array, a sparse array, an object with ``matvec`` and `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from monitor.errors import InputError
 
 #: Rows that are read at once from a ragged store.
 _ROWS = 256
+#: Non-zeros that are read at once where there is no need for few rows.
+_ENTRIES = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class RaggedJacobian:
     offsets : (n + 1,) int64
         Where each row begins in `columns` and `values`.
     columns : (non-zeros,) int
-        Ascending within a row.
+        Ascending within a row, which `LinearProblem` makes sure of.
     values : (non-zeros,) float32 or float64
         Products are formed in float64.  Storing footprints as float32 rounds each value by at most 6e-8
         of itself, so H Q Hᵀ by at most 1.2e-7.
@@ -64,6 +68,28 @@ class RaggedJacobian:
             rows = rows.sorted_indices()
         return cls(rows.indptr.astype("i8"), rows.indices, rows.data, rows.shape)
 
+    def chunks(self, entries: int) -> Iterator[tuple[int, int]]:
+        """(start, stop) of parts of about so many non-zeros."""
+        start, n = 0, self.shape[0]
+        while start < n:
+            stop = int(np.searchsorted(self.offsets, self.offsets[start] + entries, "right")) - 1
+            stop = min(max(stop, start + 1), n)
+            yield start, stop
+            start = stop
+
+    def between(self, start: int, stop: int) -> RaggedJacobian:
+        """The columns `start` … `stop` − 1, numbered from zero."""
+        inside, count = [], []
+        for i, j in self.chunks(_ENTRIES):
+            part = self.part(i, j)
+            keep = (part.columns >= start) & (part.columns < stop)
+            running = np.concatenate([[0], np.cumsum(keep)])
+            count.append(np.diff(running[part.offsets]))
+            inside.append((part.columns[keep] - start, part.values[keep]))
+        columns, values = (np.concatenate([pair[k] for pair in inside]) for k in (0, 1))
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(count))])
+        return RaggedJacobian(offsets, columns, values, (self.shape[0], stop - start))
+
     def rows(self, start: int, stop: int) -> sp.csr_array:
         """Rows `start` … `stop` − 1 as a sparse array in float64."""
         found = self.part(start, stop)
@@ -87,8 +113,8 @@ class RaggedJacobian:
     def rmatvec(self, vector: np.ndarray) -> np.ndarray:
         """Hᵀ w, for (n,) and (n, k)."""
         out = np.zeros((self.shape[1], *vector.shape[1:]))
-        for i in range(0, self.shape[0], _ROWS):
-            j = min(i + _ROWS, self.shape[0])
+        # every part costs a pass over all unknowns: no more parts than memory asks for
+        for i, j in self.chunks(max(_ENTRIES, self.shape[1])):
             out += self.rows(i, j).T @ vector[i:j]
         return out
 
@@ -102,11 +128,27 @@ class SeparableTotals:
     time : (A, p)
         For a daily mean: 1/24 in the hours of the day.
     space : (B, s)
-        For a district: area fraction × cell area × unit factor.
+        For a district: area fraction × cell area × unit factor.  May be sparse; an identity asks for
+        every cell.
     """
 
     time: np.ndarray
-    space: np.ndarray
+    space: Any
+
+    def __post_init__(self) -> None:
+        for name in ("time", "space"):
+            given = getattr(self, name)
+            if name == "space" and sp.issparse(given):
+                object.__setattr__(self, name, sp.csr_array(given))
+                continue
+            array = np.asarray(given, dtype="f8")
+            if array.ndim != 2:
+                raise InputError(
+                    f"weights in {name} need two dimensions",
+                    expected="(A, p) in time, (B, s) in space",
+                    found=str(array.shape),
+                )
+            object.__setattr__(self, name, array)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,14 +157,15 @@ class SeparableTotals:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows `start` … `stop` − 1 written out (stop − start, m)."""
         a, b = np.divmod(np.arange(start, stop), self.space.shape[0])
-        return np.asarray((self.time[a][:, :, None] * self.space[b][:, None, :]).reshape(a.size, -1))
+        places = self.space[b].toarray() if sp.issparse(self.space) else self.space[b]
+        return np.asarray((self.time[a][:, :, None] * places[:, None, :]).reshape(a.size, -1))
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
         """Totals of a state (m,), or of states (m, q)."""
         p, s = self.time.shape[1], self.space.shape[1]
-        states = vector.reshape(p, s, -1)
-        out = np.einsum("ap,psq,bs->abq", self.time, states, self.space, optimize=True)
-        return np.asarray(out.reshape(self.shape[0], *vector.shape[1:]))
+        in_time = (self.time @ vector.reshape(p, -1)).reshape(self.time.shape[0], s, -1)
+        out = [self.space @ states for states in in_time]
+        return np.asarray(np.reshape(out, (self.shape[0], *vector.shape[1:])))
 
 
 Totals = np.ndarray | SeparableTotals
@@ -132,13 +175,19 @@ Jacobian = Any
 def as_jacobian(jacobian: Any) -> Jacobian:
     """The Jacobian, checked: two dimensions, finite; sparse arrays as CSR with sorted columns.
 
+    An operator is taken at its word: what it gives is looked at in `LinearProblem.residual`.
+
     Raises
     ------
     InputError
     """
     if sp.issparse(jacobian):
         rows = sp.csr_array(jacobian)
-        rows.sum_duplicates()
+        rows = rows if rows.dtype.kind == "f" else rows.astype("f8")
+        if not rows.has_canonical_format:
+            # the arrays may be the caller's
+            rows = rows.copy()
+            rows.sum_duplicates()
         _finite(
             rows.data,
             "jacobian",
@@ -150,12 +199,42 @@ def as_jacobian(jacobian: Any) -> Jacobian:
             raise InputError(
                 "the jacobian is an operator without a shape", expected="an attribute shape = (n, m)"
             )
+        if isinstance(jacobian, RaggedJacobian):
+            _ensure_ragged(jacobian)
         return jacobian
     array = np.asarray(jacobian, dtype="f8")
     if array.ndim != 2:
         raise InputError("the jacobian needs two dimensions", expected="(n, m)", found=str(array.shape))
     _finite(array.ravel(), "jacobian", lambda i: (i // array.shape[1], i % array.shape[1]))
     return array
+
+
+def _ensure_ragged(store: RaggedJacobian) -> None:
+    """Raise `InputError` where a row is not in order, points beyond the unknowns, or is not finite."""
+    if store.columns.dtype.kind != "i" or (np.diff(store.offsets) < 0).any():
+        raise InputError(
+            "the ragged Jacobian needs integer columns and ascending offsets",
+            found=f"columns of {store.columns.dtype}, offsets {store.offsets[:3]} …",
+        )
+    for start, stop in store.chunks(_ENTRIES):
+        part = store.part(start, stop)
+        falling = np.append(False, part.columns[1:] < part.columns[:-1])
+        falling[part.offsets[:-1][part.offsets[:-1] < falling.size]] = False
+        beyond = (part.columns < 0) | (part.columns >= store.shape[1])
+        for wrong, what, remedy in (
+            (falling[: part.columns.size], "columns that are not in ascending order", "RaggedJacobian.of"),
+            (beyond, f"columns beyond its {store.shape[1]} unknowns", "check the grid and the times"),
+            (~np.isfinite(part.values), "values that are not finite", "leave the observation out"),
+        ):
+            bad = np.flatnonzero(wrong)
+            if bad.size:
+                k = int(bad[0])
+                row = start + int(np.searchsorted(part.offsets, k, "right")) - 1
+                raise InputError(
+                    f"the ragged Jacobian has {bad.size} {what}",
+                    found=f"column {part.columns[k]}, value {part.values[k]} in row {row}",
+                    remedy=remedy,
+                )
 
 
 def _finite(values: np.ndarray, name: str, place: Any) -> None:
@@ -203,6 +282,14 @@ def select_rows(jacobian: Jacobian, keep: np.ndarray) -> Any:
         return jacobian[keep]
     chunks = [row_chunk(jacobian, int(i), int(i) + 1) for i in keep]
     return sp.vstack(chunks).tocsr() if sp.issparse(chunks[0]) else np.vstack(chunks)
+
+
+def cut_columns(jacobian: Jacobian, edges: np.ndarray) -> list[Any]:
+    """The Jacobian of each block of columns between one edge and the next."""
+    if isinstance(jacobian, RaggedJacobian):
+        return [jacobian.between(int(a), int(b)) for a, b in pairwise(edges)]
+    array = as_columns(jacobian)
+    return [array[:, a:b] for a, b in pairwise(edges)]
 
 
 def as_columns(jacobian: Jacobian) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -126,11 +125,9 @@ class Block:
 
     def _columns(self, jacobian: Any) -> list[Any]:
         """The Jacobian of each block."""
-        from monitor.inversion.operators import as_columns
+        from monitor.inversion.operators import cut_columns
 
-        array = as_columns(jacobian)
-        edges = np.cumsum([0, *(p.size for p in self.parts)])
-        return [array[:, a:b] for a, b in pairwise(edges)]
+        return cut_columns(jacobian, np.cumsum([0, *(p.size for p in self.parts)]))
 
 
 @dataclass(frozen=True, eq=False)
