@@ -13,8 +13,8 @@ _ROOT2 = math.sqrt(2.0)
 @njit(cache=True, nogil=True)
 def _shares(centre, sigma, reach, cells, out):  # type: ignore[no-untyped-def]
     """Share of a Gaussian in each cell of unit width that it reaches; first and last of them."""
-    first = max(0, int(math.floor(centre - reach * sigma)))
-    last = min(cells - 1, int(math.floor(centre + reach * sigma)))
+    first = max(0, math.floor(centre - reach * sigma))
+    last = min(cells - 1, math.floor(centre + reach * sigma))
     low = math.erf((first - centre) / (sigma * _ROOT2))
     for i in range(first, last + 1):
         high = math.erf((i + 1 - centre) / (sigma * _ROOT2))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from monitor import inversion as inv
 from monitor.inversion import covariance as cov
 
 DISTRICTS = 20
-#: Mixing height at night and its growth by day [m], and ppm that 1 µmol m⁻² s⁻¹ adds in an hour to 1 m of air.
+#: Mixing height at night and its growth by day [m], and what a flux of 1 adds in an hour to 1 m of air [ppm].
 NIGHT_M, GROWTH_M, PPM_M = 300.0, 900.0, 87.0
 #: Time in which the wind turns [h].
 TURNING_H = 9.0
@@ -75,6 +77,16 @@ class City:
     def dense(self) -> bool:
         return self.share >= 1.0
 
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"times_of_day": list(self.times_of_day)}
+
+    @property
+    def digest(self) -> str:
+        """Of all that a world is made from, the generator's text too."""
+        here = Path(__file__).parent
+        text = b"".join((here / name).read_bytes() for name in ("worlds.py", "kernels.py"))
+        return sha256(text + json.dumps(self.as_json()).encode()).hexdigest()[:12]
+
     @property
     def times(self) -> np.ndarray:
         """Hours in which a station observes."""
@@ -128,12 +140,12 @@ class World:
         """(p, s), float32."""
         return self.array("truth")
 
-    @property
+    @cached_property
     def jacobian(self) -> inv.RaggedJacobian | np.ndarray:
         """(n, m): ragged, or an array where the city is dense."""
         shape = (self.city.n, self.city.m)
         if self.city.dense:
-            return np.array(self.array("values")).reshape(shape)
+            return np.load(self.folder / "values.npy").reshape(shape)
         offsets = np.array(self.array("offsets"))
         return inv.RaggedJacobian(offsets, self.array("columns"), self.array("values"), shape)
 
@@ -238,7 +250,7 @@ def make(city: City, folder: Path) -> World:
     spread = 0.5 if city.dense else spread_for(city)
     found = _write_footprints(city, spread, folder)
     pairs = city.n * min(city.hours_back, city.hours) * city.cells
-    notes = {"city": asdict(city), "spread": spread, "share": found / pairs}
+    notes = {"city": city.as_json(), "spread": spread, "share": found / pairs}
     (folder / "world.tmp").write_text(json.dumps(notes))
     world = World(folder, city, spread, notes["share"])
     _write_truth(world)
@@ -301,16 +313,25 @@ def footprints(city: City, which: np.ndarray, spread: float) -> tuple[np.ndarray
 
 
 def spread_for(city: City) -> float:
-    """Growth of σ [km h⁻¹] with which `share` of the pairs is non-zero, in 512 observations over the record."""
+    """Growth of σ [km h⁻¹] with which `share` of the pairs is non-zero, in 512 observations.
+
+    Raises
+    ------
+    ValueError
+        When no growth leads there: the city is too small, or the share too large.
+    """
     sample = np.unique(np.linspace(0, city.n - 1, 512).astype("i8"))
+    pairs = sample.size * city.hours_back * city.cells
+
+    def share(spread: float) -> float:
+        return float(sum(footprints(city, part, spread)[0][-1] for part in _chunks(sample)) / pairs)
+
     low, high = 0.0, city.side / 20.0
+    if not share(low) < city.share < share(high):
+        raise ValueError(f"{city}: shares from {share(low):.3f} to {share(high):.3f} can be had")
     for _ in range(20):
         middle = 0.5 * (low + high)
-        found = sum(footprints(city, part, middle)[0][-1] for part in _chunks(sample))
-        if found < city.share * sample.size * city.hours_back * city.cells:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if share(middle) < city.share else (low, middle)
     return 0.5 * (low + high)
 
 

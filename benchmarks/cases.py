@@ -1,0 +1,288 @@
+"""All cases by name: worlds with contestants and targets, and classes that are timed as they are.
+
+A target stands beside the figure it is for, with whether it is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks import contestants as who
+from benchmarks.contestants import Contestant, ours
+from benchmarks.worlds import MONTH, PEER, YEAR, City
+
+#: Modules with classes that are timed.
+MODULES = ("inversion", "transport", "ingest", "archive")
+Row = dict[str, Any]
+Rows = dict[str, Row]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was asked and what was found; without a limit only the figure."""
+
+    what: str
+    found: float
+    limit: float
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        return bool(self.found >= self.limit if self.at_least else self.found <= self.limit)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"met": self.met}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What `python -m benchmarks NAME` runs.
+
+    Attributes
+    ----------
+    reference
+        The contestant whose outputs the others are compared with; it comes first.
+    once
+        Contestants that are run cold only: references whose time is another case's.
+    judge : rows by contestant -> targets
+    runs, sticks
+        Warm runs of each contestant, and yardsticks taken in turn with them.
+    play
+        For cases that are no race of contestants in one world: "scaling", "import"; else "race".
+    """
+
+    name: str
+    about: str
+    contestants: tuple[Contestant, ...] = ()
+    city: City | None = None
+    judge: Callable[[Rows], list[Target]] = lambda rows: []
+    reference: str = ""
+    once: tuple[str, ...] = ()
+    runs: int = 5
+    sticks: int = 5
+    play: str = "race"
+
+    def contestant(self, name: str) -> Contestant:
+        return next(c for c in self.contestants if c.name == name)
+
+
+def peer_targets(rows: Rows) -> list[Target]:
+    mine, theirs = rows["monitor"], rows["fips"]
+    return [
+        Target("mean of totals, relative difference", mine["errors"]["totals"], 1e-8),
+        Target("covariance of totals, relative difference", mine["errors"]["covariance"], 1e-8),
+        Target("times faster than fips", theirs["warm_s"] / mine["warm_s"], 20.0, at_least=True),
+        Target("times less memory than fips", theirs["peak_gb"] / mine["peak_gb"], 20.0, at_least=True),
+    ]
+
+
+def month_targets(rows: Rows) -> list[Target]:
+    found = []
+    for name in ("reduced", "auto"):
+        row = rows[name]
+        found += [
+            Target(f"{name}: yardsticks", row["ratio"], 20.0),
+            Target(f"{name}: peak memory [GB]", row["peak_gb"], 1.5),
+            Target(f"{name}: totals, relative error", row["errors"]["totals"], 1e-3),
+            Target(f"{name}: σ of totals, relative error", row["errors"]["totals_sigma"], 1e-3),
+        ]
+    return found
+
+
+def exact_targets(rows: Rows) -> list[Target]:
+    row = rows["exact"]
+    return [
+        Target("yardsticks", row["ratio"], 200.0),
+        Target("peak memory [GB]", row["peak_gb"], 4.0),
+    ]
+
+
+def year_targets(rows: Rows) -> list[Target]:
+    batch, windowed = rows["batch"], rows["windowed"]
+    return [
+        Target("batch: yardsticks", batch["ratio"], 6.0),
+        Target("batch: peak memory [GB]", batch["peak_gb"], 10.0),
+        Target("windowed: yardsticks", windowed["ratio"], 1.0),
+        Target("windowed: peak memory [GB]", windowed["peak_gb"], 2.0),
+        Target("windowed: totals from batch, in σ", windowed["errors"]["totals_in_sigma"], 0.01),
+        Target("windowed: σ from batch, relative", windowed["errors"]["totals_sigma"], 0.01),
+    ]
+
+
+def hyper_targets(rows: Rows) -> list[Target]:
+    return [
+        Target("with gradient / a solution", rows["gradient"]["warm_s"] / rows["solution"]["warm_s"], 4.0),
+        Target(
+            "with gradient / without, within a fit",
+            rows["next gradient"]["warm_s"] / rows["next value"]["warm_s"],
+            4.0,
+        ),
+    ]
+
+
+_EXACT = ours("exact", partial(who.month, method="observations"))
+_REDUCED = ours("reduced", partial(who.month, method="reduced"))
+_FIPS = Contestant(
+    "fips",
+    who.fips_mean_and_covariance,
+    who.fips_inputs,
+    ("fips", "fips.covariance", "pandas", "monitor.inversion.linear"),
+    order=lambda inputs: int(inputs["n"]),
+)
+_HYPER = "monitor.inversion.hyper"
+
+WORLDS = (
+    Case(
+        "peer",
+        "a small city with dense footprints, against fips",
+        (_FIPS, ours("monitor", partial(who.whole, method="auto"))),
+        PEER,
+        peer_targets,
+        reference="fips",
+    ),
+    Case(
+        "city-month",
+        "a month of hourly observations, 2.6 million unknowns, in a basis of smooth fields",
+        (
+            ours("exact", partial(who.month, method="observations")),
+            _REDUCED,
+            ours("auto", partial(who.month, method="auto")),
+        ),
+        MONTH,
+        month_targets,
+        reference="exact",
+        once=("exact",),
+    ),
+    Case(
+        "city-month-exact",
+        "the same without any truncation",
+        (_EXACT,),
+        MONTH,
+        exact_targets,
+    ),
+    Case(
+        "city-year",
+        "a year of afternoons at ten stations, 87.6 million unknowns: batch and in windows",
+        (
+            ours("batch", who.year),
+            ours("windowed", who.year_in_windows, "monitor.inversion.windows"),
+        ),
+        YEAR,
+        year_targets,
+        reference="batch",
+        sticks=3,
+    ),
+    Case(
+        "hyper",
+        "the evidence with its gradient, a month",
+        (
+            ours("solution", who.solution, _HYPER),
+            ours("gradient", who.gradient, _HYPER),
+            Contestant(
+                "next value", who.next_value, who.prepared, (*who.OURS, _HYPER), who.order_of_evidence
+            ),
+            Contestant(
+                "next gradient", who.next_gradient, who.prepared, (*who.OURS, _HYPER), who.order_of_evidence
+            ),
+        ),
+        MONTH,
+        hyper_targets,
+    ),
+)
+#: The city whose size is changed, and the changes: cells by 4, stations and share of footprints by 2.
+SCALED = replace(MONTH, name="scaling", stations=2)
+SIZES = {
+    "m": tuple(replace(SCALED, side=side) for side in (30, 60, 120)),
+    "n": tuple(replace(SCALED, stations=k) for k in (1, 2, 4)),
+    "footprints": tuple(replace(SCALED, share=share) for share in (0.025, 0.05, 0.1)),
+}
+PLAYS = (
+    Case(
+        "scaling",
+        "how time grows with m, n and the footprints' non-zeros",
+        (_REDUCED,),
+        runs=3,
+        sticks=3,
+        play="scaling",
+    ),
+    Case("import", "importing the package, and the first solution of a tiny problem", play="import"),
+)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One method of one class at one size."""
+
+    kind: type
+    method: str
+    size: int
+
+    def ready(self, folder: Path | None = None) -> Any:
+        """An instance, set up."""
+        instance = self.kind()
+        instance.setup(self.size)
+        return instance
+
+    def run(self, instance: Any) -> dict[str, Any]:
+        getattr(instance, self.method)(self.size)
+        return {}
+
+    @property
+    def smallest(self) -> bool:
+        return bool(self.size == self.kind.params[0])  # type: ignore[attr-defined]
+
+
+def timed() -> Iterator[tuple[str, Timed]]:
+    """Methods `time_…(size)` of classes with `params` (sizes, the smallest first) and `setup(size)`.
+
+    `order` of an instance is the size of its yardstick.
+    """
+    for module in MODULES:
+        for kind in vars(import_module(f"benchmarks.{module}")).values():
+            if not (isinstance(kind, type) and hasattr(kind, "params") and kind.__module__.endswith(module)):
+                continue
+            for method in [name for name in vars(kind) if name.startswith("time_")]:
+                for size in kind.params:
+                    yield f"{module}.{method.removeprefix('time_')}[{size}]", Timed(kind, method, size)
+
+
+def _of_class(name: str, what: Timed) -> Case:
+    about = (what.kind.__doc__ or "").strip().splitlines()[0]
+    one = Contestant("monitor", what.run, what.ready, (), order=lambda instance: int(instance.order))
+    return Case(name, about, (one,))
+
+
+@cache
+def named() -> dict[str, Case]:
+    """All cases."""
+    found = {case.name: case for case in (*WORLDS, *PLAYS)}
+    return found | {name: _of_class(name, what) for name, what in timed()}
+
+
+def find(name: str) -> Case:
+    """The case of this name.
+
+    Raises
+    ------
+    KeyError
+    """
+    # the classes import much that would count as the imports of a small case
+    own = {case.name: case for case in (*WORLDS, *PLAYS)}
+    return own[name] if name in own else named()[name]
+
+
+def chosen(wanted: list[str]) -> list[str]:
+    """Cases by name, else by a part of the name; classes at all sizes but the smallest."""
+    smallest = {name for name, what in timed() if what.smallest}
+    out: list[str] = []
+    for part in wanted:
+        if part in named():
+            out.append(part)
+        else:
+            out += [name for name in named() if part in name and name not in smallest]
+    return list(dict.fromkeys(out))
