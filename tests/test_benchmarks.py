@@ -179,7 +179,7 @@ def test_months_of_a_year_are_twelve():
 
 def test_the_truth_has_the_priors_variance_and_correlations(tmp_path):
     world = worlds.make(
-        worlds.City("long", hours=4000, side=6, stations=1, first=3999, hours_back=4, share=1.0), tmp_path
+        worlds.City("long", hours=4000, side=6, stations=1, first=3999, hours_back=4, share=0.3), tmp_path
     )
     mean = world.prior_mean().reshape(world.truth.shape)
     z = (world.truth - mean) / worlds.sigma_map(world.city)
