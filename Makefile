@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
+BENCH := $(VENV)/.bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all bench lint format docs lock wheel clean
@@ -40,7 +41,14 @@ test: $(READY) ## Run the tests but the slow ones (ARGS="-k name" and the like)
 test-all: $(READY) ## Run all tests, the slow ones too
 	@$(BIN)/python -m pytest -q $(ARGS)
 
-bench: $(READY) ## Time and measure what must not get slower (ARGS="name ...")
+# What only the benchmarks need comes beside the locked set and moves none of it.
+$(BENCH): $(READY)
+	@mkdir -p build
+	@sed -n 's/^\([A-Za-z0-9_.-]*==[^ ;\\]*\).*/\1/p' requirements.lock > build/constraints.txt
+	@$(PIP) install --quiet --no-build-isolation -c build/constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(BENCH) ## Run a case of the benchmarks against its targets (ARGS="case ..."; without: a list)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers
