@@ -257,11 +257,14 @@ def _of_class(name: str, what: Timed) -> Case:
     return Case(name, about, (one,))
 
 
+#: Cases that need none of the classes, whose imports would count as those of a small case.
+OWN = {case.name: case for case in (*WORLDS, *PLAYS)}
+
+
 @cache
 def named() -> dict[str, Case]:
     """All cases."""
-    found = {case.name: case for case in (*WORLDS, *PLAYS)}
-    return found | {name: _of_class(name, what) for name, what in timed()}
+    return OWN | {name: _of_class(name, what) for name, what in timed()}
 
 
 def find(name: str) -> Case:
@@ -271,18 +274,16 @@ def find(name: str) -> Case:
     ------
     KeyError
     """
-    # the classes import much that would count as the imports of a small case
-    own = {case.name: case for case in (*WORLDS, *PLAYS)}
-    return own[name] if name in own else named()[name]
+    return OWN[name] if name in OWN else named()[name]
 
 
 def chosen(wanted: list[str]) -> list[str]:
     """Cases by name, else by a part of the name; classes at all sizes but the smallest."""
-    smallest = {name for name, what in timed() if what.smallest}
     out: list[str] = []
     for part in wanted:
-        if part in named():
+        if part in OWN or part in named():
             out.append(part)
         else:
+            smallest = {name for name, what in timed() if what.smallest}
             out += [name for name in named() if part in name and name not in smallest]
     return list(dict.fromkeys(out))
