@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.stats import multivariate_normal
 
 
 def space_time(jacobian, distance_km, step_hours, scale, length, tau):
@@ -41,3 +42,41 @@ def spd(rng, n, floor=0.5):
     """A random symmetric positive definite matrix."""
     root = rng.normal(size=(n, n))
     return root @ root.T / n + floor * np.eye(n)
+
+
+def textbook(h, y, prior_mean, q, r, patterns):
+    """Everything about x ~ N(x_a + Δβ, Q), y = Hx + ε, β with a flat prior, with every matrix formed.
+
+    The estimator is x̂ = x_a + G (y − H x_a) with GX = Δ, and its error covariance is taken from the errors
+    that go into it (Joseph's form): (I − GH) Q (I − GH)ᵀ + G R Gᵀ.
+    """
+    psi = h @ q @ h.T + r
+    x = h @ patterns
+    weighted = np.linalg.solve(psi, x)
+    beta_covariance = np.linalg.inv(x.T @ weighted)
+    projector = np.linalg.inv(psi) - weighted @ beta_covariance @ weighted.T
+    gain = q @ h.T @ projector + patterns @ beta_covariance @ weighted.T
+    residual = y - h @ prior_mean
+    left = np.eye(q.shape[0]) - gain @ h
+    beta = beta_covariance @ (weighted.T @ residual)
+    return {
+        "mean": prior_mean + gain @ residual,
+        "covariance": left @ q @ left.T + gain @ r @ gain.T,
+        "gain": gain,
+        "averaging_kernel": gain @ h,
+        "beta": beta,
+        "beta_covariance": beta_covariance,
+        "innovations": residual - x @ beta,
+        "chi2": residual @ projector @ residual / max(y.size - x.shape[1], 1),
+        "log_evidence": log_evidence(residual, psi, x),
+    }
+
+
+def log_evidence(residual, psi, x):
+    """ln p(y), with columns x under a flat prior by contrasts orthogonal to them (Harville 1974)."""
+    n, q = x.shape
+    contrasts = np.linalg.svd(x)[0][:, q:] if q else np.eye(n)
+    if n == q:
+        return -0.5 * np.linalg.slogdet(x.T @ x)[1]
+    seen = multivariate_normal(cov=contrasts.T @ psi @ contrasts).logpdf(contrasts.T @ residual)
+    return seen - 0.5 * np.linalg.slogdet(x.T @ x)[1]
