@@ -32,6 +32,8 @@ from monitor.inversion.operators import adjoint, as_columns
 _LOG_2PI = float(np.log(2 * np.pi))
 #: Cells of a regular grid above which H Q Hᵀ is reduced; below, S is multiplied as a matrix.
 _MANY_CELLS = 1024
+#: Unknowns up to which a weight is carried back to the state rather than a slope to the observations.
+_FEW = 1024
 #: Rows of a matrix that are mirrored at once.
 _ROWS = 512
 METHODS = ("auto", "exact", "reduced")
@@ -195,7 +197,7 @@ class Term:
         now = self.covariance.with_values(values)
         if self.reduction:
             return np.array([float(np.vdot(weight, slope)) for slope in self.reduction.slopes(now)])
-        if self.covariance.size <= weight.shape[0]:
+        if self.covariance.size <= max(weight.shape[0], _FEW):
             inner = adjoint(self.jacobian, adjoint(self.jacobian, weight).T)
             return contract_slopes(now, 0.5 * (inner + inner.T))
         return np.array([float(np.vdot(weight, slope)) for slope in now.slopes(self.jacobian)])
