@@ -89,45 +89,6 @@ def find_pieces(offsets, columns, cells, row, hour, begin):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def project_grid(begin, end, hour, columns, values, std, rows_basis, columns_basis, counts, place, out):  # type: ignore[no-untyped-def]
-    """Footprints in a product basis of a grid, one piece (one receptor in one hour) after another.
-
-    Mode (b, a), a < counts[b], is rows_basis[y, b] · columns_basis[x, a], and stands at place[mode].  A piece
-    is first summed along each line of the grid, then across the lines: a fraction of the direct sum.
-
-    begin, end, hour : (q,);  std : (s,) or (m,);  rows_basis : (ny, B);  columns_basis : (nx, A);
-    out : (q, Σ counts), overwritten.
-    """
-    width = columns_basis.shape[0]
-    cells = rows_basis.shape[0] * width
-    line = np.zeros(columns_basis.shape[1])
-    total = np.zeros(place.size)
-    for q in range(begin.size):
-        total[:] = 0.0
-        first = hour[q] * cells
-        shift = first if std.size == cells else 0
-        k = begin[q]
-        while k < end[q]:
-            y = (columns[k] - first) // width
-            left = first + y * width
-            line[:] = 0.0
-            while k < end[q] and columns[k] < left + width:
-                value = values[k] * std[columns[k] - shift]
-                x = columns[k] - left
-                for a in range(line.size):
-                    line[a] += value * columns_basis[x, a]
-                k += 1
-            m = 0
-            for b in range(counts.size):
-                weight = rows_basis[y, b]
-                for a in range(counts[b]):
-                    total[m + a] += weight * line[a]
-                m += counts[b]
-        for m in range(place.size):
-            out[q, place[m]] = total[m]
-
-
-@njit(cache=True, nogil=True)
 def project_dense(begin, end, hour, columns, values, basis, out):  # type: ignore[no-untyped-def]
     """Footprints against the columns of basis (s, k): out (q, k), overwritten."""
     cells = basis.shape[0]
@@ -140,15 +101,35 @@ def project_dense(begin, end, hour, columns, values, basis, out):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def scatter_pieces(begin, end, hour, columns, values, std, out):  # type: ignore[no-untyped-def]
-    """Footprints times σ written out on all cells: out (q, s), overwritten; std : (s,) or (m,)."""
-    cells = out.shape[1]
+def sum_over_time(offsets, columns, values, weights, out):  # type: ignore[no-untyped-def]
+    """Σ_t H[i, t, c] weights[t, a] of sparse rows: out (rows, A, cells), overwritten; weights (p, A)."""
+    cells = out.shape[2]
+    for i in range(out.shape[0]):
+        out[i] = 0.0
+        for k in range(offsets[i], offsets[i + 1]):
+            hour = columns[k] // cells
+            for a in range(weights.shape[1]):
+                out[i, a, columns[k] - hour * cells] += values[k] * weights[hour, a]
+
+
+@njit(cache=True, nogil=True)
+def scatter_pieces(begin, end, hour, columns, values, std, place, weight, out):  # type: ignore[no-untyped-def]
+    """Footprints times σ as fields: cell c goes to j·width + place[c] with weight[c, j].
+
+    begin, end, hour : (q,);  std : (s,) or (m,);  place : (s,);  weight : (s, j);  out : (q, j·width),
+    overwritten.
+    """
+    cells, parts = weight.shape
+    width = out.shape[1] // parts
     for q in range(begin.size):
         out[q, :] = 0.0
         first = hour[q] * cells
         shift = first if std.size == cells else 0
         for k in range(begin[q], end[q]):
-            out[q, columns[k] - first] += values[k] * std[columns[k] - shift]
+            cell = columns[k] - first
+            value = values[k] * std[columns[k] - shift]
+            for j in range(parts):
+                out[q, j * width + place[cell]] += value * weight[cell, j]
 
 
 @njit(cache=True, nogil=True)
@@ -174,3 +155,57 @@ def markov_sweep(decay, columns, direction):  # type: ignore[no-untyped-def]
         for i in range(p - 1, 0, -1):
             for k in range(columns.shape[1]):
                 columns[i - 1, k] += decay[i] * columns[i, k]
+
+
+@njit(cache=True, nogil=True)
+def next_wall(mean, offset, velocity, held, limit):  # type: ignore[no-untyped-def]
+    """When, and which, of the unknowns `held` first falls to zero before t = `limit`; number −1 if none does.
+
+    On the path x(t) = mean + offset cos t + velocity sin t, which falls to zero at t = φ + arccos(−mean/r),
+    with r and φ the amplitude and phase of its oscillation.
+    """
+    first, which = limit, -1
+    for i in held:
+        a, b, centre = offset[i], velocity[i], mean[i]
+        if centre + a <= 1e-12 * (abs(a) + abs(b)) and b < 0.0:
+            # on the wall, but for rounding, and going out
+            return 0.0, i
+        square = a * a + b * b
+        if square <= centre * centre:
+            continue
+        t = np.arctan2(b, a) + np.arccos(-centre / np.sqrt(square))
+        if t < 0.0:
+            t += 2.0 * np.pi
+        if t < first:
+            first, which = t, i
+    return first, which
+
+
+@njit(cache=True, nogil=True)
+def bounce(mean, offset, velocity, held, place, columns, left, most):  # type: ignore[no-untyped-def]
+    """Follow x(t) for the time `left`, reflected where an unknown of `held` falls to zero; in place.
+
+    place : (m,) the row of an unknown's covariance in `columns` (K, m), −1 where there is none.
+    Returns the time left, the unknown whose column is missing or −1, and the number of reflections, of which
+    there are at most `most`.
+    """
+    count = 0
+    while count < most:
+        step, wall = next_wall(mean, offset, velocity, held, left)
+        cosine, sine = np.cos(step), np.sin(step)
+        for i in range(mean.size):
+            a, b = offset[i], velocity[i]
+            offset[i] = a * cosine + b * sine
+            velocity[i] = b * cosine - a * sine
+        left -= step
+        if wall < 0:
+            return 0.0, -1, count
+        offset[wall] = -mean[wall]
+        row = place[wall]
+        if row < 0:
+            return left, wall, count
+        factor = 2.0 * velocity[wall] / columns[row, wall]
+        for i in range(mean.size):
+            velocity[i] -= factor * columns[row, i]
+        count += 1
+    return left, -1, count

@@ -12,7 +12,6 @@ with patterns Δ whose strength β has a flat prior; without them P = Ψ⁻¹.  
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -78,9 +77,7 @@ def solve_state(problem: LinearProblem) -> LinearPosterior:
     return solve_with(problem, StateFactor.of(variance, forward(problem.jacobian, root)))
 
 
-def solve_with(
-    problem: LinearProblem, factor: Factor, truncation: float = 0.0, reduction: Any = None
-) -> LinearPosterior:
+def solve_with(problem: LinearProblem, factor: Factor, truncation: float = 0.0) -> LinearPosterior:
     """The posterior for a factor of Ψ, with the fixed effects by generalised least squares.
 
     Warns
@@ -93,7 +90,7 @@ def solve_with(
     weighted = factor.weigh(np.column_stack([residual, columns]))
     alpha, x_weighted = weighted[:, 0], weighted[:, 1:]
     if not columns.shape[1]:
-        return LinearPosterior(problem, factor, np.zeros(0), np.zeros((0, 0)), alpha, truncation, reduction)
+        return LinearPosterior(problem, factor, np.zeros(0), np.zeros((0, 0)), alpha, truncation)
     names = tuple(problem.fixed_effects)
     inverse = _inverse_gram(columns.T @ x_weighted, names, problem.n)
     beta = inverse @ (x_weighted.T @ residual)
@@ -101,7 +98,7 @@ def solve_with(
     rest = factor.weigh(residual - columns @ beta)
     beta = beta + inverse @ (columns.T @ rest)
     alpha = factor.weigh(residual - columns @ beta)
-    return LinearPosterior(problem, factor, beta, inverse, alpha, truncation, reduction)
+    return LinearPosterior(problem, factor, beta, inverse, alpha, truncation)
 
 
 def _report(condition: float) -> None:

@@ -22,7 +22,7 @@ from monitor.inversion.linear_problem import (
     ensure_affordable,
     forward_covariance,
 )
-from monitor.inversion.operators import SeparableTotals, adjoint, forward
+from monitor.inversion.operators import adjoint, forward
 
 _LOG_2PI = float(np.log(2 * np.pi))
 #: Share of the information on a fixed effect below which the rest of the observations does not hold it up.
@@ -137,7 +137,6 @@ class LinearPosterior:
     beta_covariance: np.ndarray
     alpha: np.ndarray
     truncation: float = 0.0
-    reduction: Any = None
     weights: Any = None
 
     def __post_init__(self) -> None:
@@ -224,13 +223,7 @@ class LinearPosterior:
         )
 
     def variance_of(self, totals: Any) -> np.ndarray:
-        """Variances of totals (k,), without their covariance: for maps of 1σ.
-
-        Where H Q Hᵀ was reduced, and the totals are products of times and places, the reduction of the prior
-        variance is worked out in the same basis of smooth fields.
-        """
-        if self.reduction is not None and isinstance(totals, SeparableTotals) and not self.beta.size:
-            return np.asarray(self.reduction.variance_of(totals, self.factor))
+        """Variances of totals (k,), without their covariance: for maps of 1σ."""
         cross, prior = cross_covariance(self.problem, totals, diagonal=True)
         half = self.factor.half(cross)
         variance = prior - np.einsum("nk,nk->k", half, half)

@@ -137,7 +137,7 @@ def cross_covariance(
     """H Q aᵀ (n, k) and a Q aᵀ, (k, k) or its diagonal (k,)."""
     prior = problem.prior_covariance
     if isinstance(totals, SeparableTotals) and isinstance(prior, Kronecker) and prior.separable:
-        from monitor.inversion.sweep import separable_cross
+        from monitor.inversion.cross import separable_cross
 
         return separable_cross(problem.jacobian, prior, totals, diagonal=diagonal)
     k = totals.shape[0]

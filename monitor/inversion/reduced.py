@@ -1,12 +1,17 @@
-"""H Q Hᵀ in a basis of smooth fields, for many cells: S ≈ Φ (ΦᵀSΦ) Φᵀ, with the error measured.
+"""H Q Hᵀ for many cells: most footprints in a basis of smooth fields, the sharp ones on all cells.
 
-Footprints are smooth on the scale of a few cells, so that the coarse waves of the flux carry nearly all of
-H Q Hᵀ.  Φ holds products of the eigenvectors of the correlation along each axis of the grid; such a product
-basis is projected on line by line, at a fraction of the cost of a free one.  The basis does not depend on the
-hyperparameters: footprints are projected once, and lengths may then change (Galerkin).
+Footprints are smooth on the scale of a few cells soon after the air has left the station, so that the leading
+eigenvectors Φ of the correlation S carry nearly all of H Q Hᵀ.  A footprint whose part outside Φ could
+matter is *sharp*, and gets that part from the cells themselves.  With the eigenvectors, SΦ = ΦΛ, the two
+parts do not mix::
+
+    g S g'ᵀ = (gΦ) Λ (g'Φ)ᵀ + g (S − ΦΛΦᵀ) g'ᵀ,
+
+and the second term is left out where g or g' is smooth.  The footprints are projected once, in single
+precision.  The basis does not depend on the hyperparameters: for another length ΦᵀSΦ takes the place of Λ.
 
 The error is not assumed but measured: for clusters of observations H Q Hᵀ is also computed exactly, and the
-basis grows until the largest error, relative to √(M_ii M_jj), is below the tolerance.
+basis grows until the largest error is below the tolerance.
 """
 
 from __future__ import annotations
@@ -24,157 +29,116 @@ from scipy.linalg import eigh
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.covariance.kronecker import Kronecker
 from monitor.inversion.covariance.stationary import Matern
-from monitor.inversion.factor import Factor
-from monitor.inversion.kernels import project_grid
 from monitor.inversion.linear import LinearPosterior, LinearProblem, observation_factor, solve_with
-from monitor.inversion.operators import RaggedJacobian, SeparableTotals, select_rows
+from monitor.inversion.mirror import Mirror, Weigher, blockwise
+from monitor.inversion.operators import RaggedJacobian, select_rows
 from monitor.inversion.sweep import (
     Pieces,
     clock,
     gram,
     gram_slope,
-    in_space,
+    observe,
     pairs_of,
-    pieces_of,
     ragged,
-    sigma_of,
+    scatterer,
 )
-from monitor.inversion.threads import in_parts
 
-#: Largest error of an element of H Q Hᵀ relative to √(M_ii M_jj).
-TOLERANCE = 2e-4
-_SIZES = (120, 300, 400, 500, 600, 750, 1000, 1400, 2000, 3000)
-_ROWS = 256
+#: Largest error of an element of H Q Hᵀ relative to the mismatch, √(R_ii R_jj).
+TOLERANCE = 2e-3
+#: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii.
+_SHARP = 2e-5
+_SIZES = (100, 200, 300, 450, 600, 900, 1400, 2000, 3000)
+#: Share of sharp footprints at which a larger basis is no longer worth its cost.
+_FEW = 0.12
+_PIECES = 2048
 
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Fields rows[:, b] ⊗ columns[:, a] with a < counts[b], orthonormal.
-
-    A stationary correlation keeps the symmetry of a field under both reflections of the grid, so ΦᵀSΦ falls
-    into four blocks: `place` puts fields of the same symmetry beside each other.
+    """The leading eigenvectors of a correlation on a grid, by symmetry.
 
     Attributes
     ----------
-    rows, columns : (ny, B), (nx, A)
-    counts : (B,)
+    vectors : four arrays (quarter, r_k)
+    least : float
+        The largest eigenvalue that is left out.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
-    counts: np.ndarray
+    mirror: Mirror
+    vectors: tuple[np.ndarray, ...]
+    least: float
 
     @property
     def size(self) -> int:
-        return int(self.counts.sum())
-
-    @cached_property
-    def symmetry(self) -> np.ndarray:
-        """Symmetry class 0 … 3 of each field, in the order of rows and columns (r,)."""
-        return np.concatenate([2 * (b % 2) + np.arange(count) % 2 for b, count in enumerate(self.counts)])
-
-    @cached_property
-    def place(self) -> np.ndarray:
-        """Where each field stands (r,)."""
-        out = np.empty(self.size, dtype="i8")
-        out[np.argsort(self.symmetry, kind="stable")] = np.arange(self.size)
-        return out
+        return sum(part.shape[1] for part in self.vectors)
 
     @cached_property
     def blocks(self) -> list[slice]:
-        """The fields of each symmetry."""
-        edges = np.cumsum([0, *np.bincount(self.symmetry, minlength=4)])
+        edges = np.cumsum([0, *(part.shape[1] for part in self.vectors)])
         return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
-    def fields(self) -> np.ndarray:
-        """Φᵀ (r, s)."""
-        out = np.empty((self.size, self.rows.shape[0] * self.columns.shape[0]))
-        parts = [
-            np.einsum("y,xa->ayx", self.rows[:, b], self.columns[:, :count]).reshape(count, -1)
-            for b, count in enumerate(self.counts)
-        ]
-        out[self.place] = np.concatenate(parts)
-        return out
-
-    def correlation(self, space: Matern, kernel: Any = None) -> list[np.ndarray]:
-        """The blocks of ΦᵀSΦ, or of another kernel on the same grid."""
-        fields = self.fields()
-        spread = space.on_fields(fields, kernel)
-        found = [fields[block] @ spread[block].T for block in self.blocks]
-        return [0.5 * (inner + inner.T) for inner in found]
-
-    def against(self, fields: np.ndarray) -> np.ndarray:
-        """Φᵀ f (r, k) of fields (k, s)."""
-        ny, nx = self.rows.shape[0], self.columns.shape[0]
-        lines = fields.reshape(-1, ny, nx) @ self.columns
-        both = np.einsum("kya,yb->kba", lines, self.rows, optimize=True)
-        out = np.empty((self.size, fields.shape[0]))
-        out[self.place] = np.concatenate([both[:, b, :k] for b, k in enumerate(self.counts)], axis=1).T
-        return out
+    @cached_property
+    def single(self) -> tuple[np.ndarray, ...]:
+        return tuple(part.astype("f4") for part in self.vectors)
 
     @classmethod
     def of(cls, space: Matern, size: int) -> Basis:
-        """About `size` products of the coarsest waves along both axes."""
-        ny, nx = grid_shape(space)
-        along = [_waves(space, k, step) for k, step in zip((ny, nx), space.steps, strict=True)]
-        high = np.arange(ny)[:, None] / (ny * space.steps[0])
-        wide = np.arange(nx)[None, :] / (nx * space.steps[1])
-        order = high**2 + wide**2
-        inside = order <= np.sort(order, axis=None)[min(size, order.size) - 1]
-        counts = inside.sum(axis=1)
-        counts = counts[counts > 0]
-        return cls(
-            np.ascontiguousarray(along[0][:, : counts.size]),
-            np.ascontiguousarray(along[1][:, : counts.max()]),
-            counts,
-        )
+        """Of about `size` eigenvectors."""
+        mirror = grid_of(space)
+        quarter = mirror.size // 4
+        count = min(quarter, int(1.2 * size / 4) + 2)
+        found = [eigh(block, subset_by_index=[quarter - count, quarter - 1]) for block in space.mirrored]
+        every = np.sort(np.concatenate([value for value, _ in found]))[::-1]
+        least = float(every[min(size, every.size - 1)]) if size < every.size else 0.0
+        vectors = tuple(np.ascontiguousarray(v[:, value > least][:, ::-1]) for value, v in found)
+        return cls(mirror, vectors, max(least, float(every[-1]) if count < quarter else 0.0))
+
+    def project(self, fields: np.ndarray, out: np.ndarray) -> None:
+        """Folded fields (k, size) in the basis, into `out` (k, r)."""
+        for part, block, vectors in zip(self.mirror.blocks, self.blocks, self.single, strict=True):
+            np.matmul(fields[:, part], vectors, out=out[:, block])
+
+    def correlation(self, matrices: list[np.ndarray]) -> list[np.ndarray]:
+        """The blocks of ΦᵀSΦ."""
+        return [v.T @ (s @ v) for v, s in zip(self.vectors, matrices, strict=True)]
+
+    def weigher(self, matrices: list[np.ndarray]) -> Weigher:
+        """Fields in the basis -> times ΦᵀSΦ."""
+        inner = [block.astype("f4") for block in self.correlation(matrices)]
+
+        def weigh(fields: np.ndarray) -> np.ndarray:
+            out = np.empty_like(fields)
+            for block, matrix in zip(self.blocks, inner, strict=True):
+                np.matmul(fields[:, block], matrix, out=out[:, block])
+            return out
+
+        return weigh
+
+    def outside(self, matrices: list[np.ndarray]) -> Weigher:
+        """Folded fields -> times S − ΦΦᵀSΦΦᵀ."""
+        rest = [
+            s - v @ inner @ v.T
+            for s, v, inner in zip(matrices, self.vectors, self.correlation(matrices), strict=True)
+        ]
+        return blockwise(self.mirror, [block.astype("f4") for block in rest])
 
 
-def _waves(space: Matern, count: int, step: float) -> np.ndarray:
-    """Eigenvectors of the correlation along a line, the smoothest first."""
-    lag = np.abs(np.arange(count)[:, None] - np.arange(count)[None, :]) * step
-    _, vectors = eigh(space.correlation(lag))
-    return np.asarray(vectors[:, ::-1])
-
-
-def _own(space: Matern, places: np.ndarray) -> np.ndarray:
-    """F S Fᵀ on its diagonal (k,) for fields (k, s); single cells need no product."""
-    single = np.count_nonzero(places, axis=1) <= 1
-    out = np.sum(places, axis=1) ** 2
-    if not single.all():
-        rest = places[~single]
-        out[~single] = np.einsum("ks,ks->k", rest, in_space(space)(np.ascontiguousarray(rest)))
-    return np.asarray(out)
-
-
-def grid_shape(space: Matern) -> tuple[int, int]:
-    """(ny, nx) of a regular grid.
+def grid_of(space: Matern) -> Mirror:
+    """The mirror of a regular grid.
 
     Raises
     ------
     InputError
         When the cells are no regular grid of two dimensions.
     """
-    if space.shape is None or len(space.shape) != 2 or space.groups is not None:
+    if space.mirror is None:
         raise InputError(
             'method="reduced" needs the cells on a regular grid',
-            expected="a correlation in space with at=(ny, nx)",
+            expected="a correlation in space with at=(ny, nx), of at most 12,000 cells",
             found=f"positions of shape {space.positions.shape}",
             remedy='use method="observations"',
         )
-    return space.shape[0], space.shape[1]
-
-
-def weigher(basis: Basis, inner: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Fields in the basis (k, r) -> fields times the correlation in the basis."""
-
-    def weigh(fields: np.ndarray) -> np.ndarray:
-        out = np.empty_like(fields)
-        for block, matrix in zip(basis.blocks, inner, strict=True):
-            np.matmul(fields[:, block], matrix, out=out[:, block])
-        return out
-
-    return weigh
+    return space.mirror
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,60 +147,59 @@ class Reduction:
 
     Attributes
     ----------
+    smooth : Pieces
+        All footprints in the basis.
+    sharp : Pieces
+        The sharp ones, folded.
     truncation : float
-        Largest error relative to √(M_ii M_jj) found against the exact H Q Hᵀ, at the lengths it was made for.
+        Largest error found against the exact H Q Hᵀ, relative to √(R_ii R_jj), at the lengths of
+        `covariance`.
     """
 
     covariance: Kronecker
     basis: Basis
-    pieces: Pieces
-    truncation: float
+    smooth: Pieces
+    sharp: Pieces
+    truncation: float = 0.0
 
     def observe(self, covariance: Kronecker | None = None) -> np.ndarray:
         """H Q Hᵀ (n, n), for another scale and other lengths if a covariance is given."""
         now = covariance or self.covariance
-        inner = self.basis.correlation(now.space)
-        return self._scale(now) * gram(self.pieces, clock(now), weigher(self.basis, inner))
+        return self.product(gram, now, now.space.mirrored)
 
     def slopes(self, covariance: Kronecker | None = None) -> Iterator[np.ndarray]:
         """∂(H Q Hᵀ) by the logarithms of scale, length in time and length in space."""
         now = covariance or self.covariance
-        factor = self._scale(now)
-        inner = self.basis.correlation(now.space)
-        yield 2.0 * factor * gram(self.pieces, clock(now), weigher(self.basis, inner))
-        yield factor * gram_slope(self.pieces, clock(now), weigher(self.basis, inner))
-        slope = self.basis.correlation(now.space, now.space.correlation_slope)
-        yield factor * gram(self.pieces, clock(now), weigher(self.basis, slope))
+        yield 2.0 * self.observe(now)
+        yield self.product(gram_slope, now, now.space.mirrored)
+        slope = self.basis.mirror.matrices(now.space.correlation_slope, now.space.steps)
+        yield self.product(gram, now, slope)
 
-    def variance_of(self, totals: SeparableTotals, factor: Factor) -> np.ndarray:
-        """Posterior variances (k,) of totals that are products of times and places, in the basis."""
-        covariance, pieces = self.covariance, self.pieces
-        in_time, per_cell = sigma_of(covariance)
-        times, places = (totals.time * in_time).T, totals.space * per_cell
-        spread = clock(covariance).unit().matvec(times)
-        prior_time = np.einsum("pa,pa->a", times, spread)
-        prior_place = _own(covariance.space, places)
-        inner = weigher(self.basis, self.basis.correlation(covariance.space))
-        seen = inner(np.ascontiguousarray(self.basis.against(places).T)).T
-        hour = np.repeat(np.arange(spread.shape[0]), np.diff(pieces.starts))
-        fields = pieces.fields(0, pieces.row.size)
-        out = np.empty((times.shape[1], places.shape[0]))
-        for a in range(times.shape[1]):
-            weight = sp.csr_array(
-                (spread[hour, a], (pieces.order[pieces.row], np.arange(hour.size))),
-                shape=(pieces.n, hour.size),
-            )
-            half = factor.half(weight @ fields)
-            gained = np.einsum("rb,rb->b", seen, (half.T @ half) @ seen)
-            out[a] = prior_time[a] * prior_place - gained
-        return np.asarray(np.maximum(out.reshape(-1), 0.0))
-
-    def _scale(self, now: Kronecker) -> float:
-        return float((now.scale / self.covariance.scale) ** 2)
+    def product(
+        self,
+        of: Callable[[Pieces, Matern, Weigher], np.ndarray],
+        now: Kronecker,
+        matrices: list[np.ndarray],
+    ) -> np.ndarray:
+        """`gram` or `gram_slope` at another scale and other lengths, S having the blocks `matrices`."""
+        out = of(self.smooth, clock(now), self.basis.weigher(matrices))
+        if self.sharp.row.size:
+            out += of(self.sharp, clock(now), self.basis.outside(matrices))
+        scale = (now.scale / self.covariance.scale) ** 2
+        if scale != 1.0:
+            out *= scale
+        return out
 
 
-def reduce(covariance: Kronecker, jacobian: Any, tolerance: float = TOLERANCE) -> Reduction:
+def reduce(
+    covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: float = TOLERANCE
+) -> Reduction:
     """Project the footprints on the smallest basis that is good to `tolerance`.
+
+    Parameters
+    ----------
+    noise : (n,)
+        Variances of the mismatch R_ii, beside which errors are small or not.
 
     Raises
     ------
@@ -246,27 +209,37 @@ def reduce(covariance: Kronecker, jacobian: Any, tolerance: float = TOLERANCE) -
         When no basis is good enough: with the error reached.
     """
     clock(covariance)
-    grid_shape(covariance.space)
-    n = jacobian.shape[0]
-    clusters = np.unique(np.linspace(0, max(n - 4, 0), 6).astype("i8"))
-    sample = np.unique(np.minimum(clusters[:, None] + np.arange(4), n - 1))
-    few = ragged(_sparse(select_rows(jacobian, sample)))
-    exact = gram(pieces_of(covariance, few), clock(covariance), in_space(covariance.space))
-    unit = np.sqrt(np.outer(exact.diagonal(), exact.diagonal()))
-    error = np.inf
-    for size in _SIZES:
+    grid_of(covariance.space)
+    stored = ragged(jacobian)
+    sample = _clusters(stored.shape[0])
+    few = ragged(_sparse(select_rows(stored, sample)))
+    exact = observe(covariance, few)
+    unit = np.sqrt(np.outer(noise[sample], noise[sample]))
+    error, sharpest = np.inf, _SHARP
+    size = _enough(covariance, few, noise[sample])
+    while True:
         basis = Basis.of(covariance.space, size)
-        inner = basis.correlation(covariance.space)
-        found = gram(project(covariance, few, basis), clock(covariance), weigher(basis, inner))
-        error = float(np.max(np.abs(found - exact) / np.where(unit > 0, unit, 1.0)))
-        if error <= tolerance or basis.size == covariance.space.size:
-            return Reduction(covariance, basis, project(covariance, jacobian, basis), error)
+        tried = _projected(covariance, few, basis, sharpest * noise[sample])
+        found = tried.product(gram, covariance, covariance.space.mirrored)
+        error = float(np.max(np.abs(found - exact) / unit))
+        if error <= tolerance:
+            made = _projected(covariance, stored, basis, sharpest * noise)
+            return Reduction(covariance, basis, made.smooth, made.sharp, error)
+        if sharpest < 1e-3 * _SHARP:
+            break
+        sharpest /= 10.0
     raise NumericalError(
         "no basis of smooth fields is good enough",
-        expected=f"an error of at most {tolerance:g}",
+        expected=f"an error of at most {tolerance:g} of the mismatch",
         found=f"{error:.2g} with {basis.size} fields",
         remedy='use method="observations", or accept a larger tolerance',
     )
+
+
+def _clusters(n: int) -> np.ndarray:
+    """Six clusters of four observations."""
+    begin = np.unique(np.linspace(0, max(n - 4, 0), 6).astype("i8"))
+    return np.unique(np.minimum(begin[:, None] + np.arange(4), n - 1))
 
 
 def _sparse(rows: Any) -> sp.csr_array:
@@ -275,45 +248,48 @@ def _sparse(rows: Any) -> sp.csr_array:
     return out
 
 
-def project(covariance: Kronecker, jacobian: Any, basis: Basis) -> Pieces:
-    """The footprints times σ in the basis, a few hundred observations at a time."""
+def _enough(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> int:
+    """The size of basis in which few footprints are sharp."""
+    for size in _SIZES:
+        if size >= covariance.space.size:
+            break
+        basis = Basis.of(covariance.space, size)
+        found = _projected(covariance, few, basis, _SHARP * noise)
+        if found.sharp.row.size <= _FEW * found.smooth.row.size:
+            return size
+    return min(_SIZES[-1], covariance.space.size)
+
+
+def _projected(covariance: Kronecker, stored: RaggedJacobian, basis: Basis, most: np.ndarray) -> Reduction:
+    """The footprints in the basis, and those with more than `most` (n,) outside it as they are."""
     p, s = covariance.shape
-    in_time, per_cell = sigma_of(covariance)
-    flat = np.ascontiguousarray(per_cell.reshape(-1))
-    stored = jacobian if isinstance(jacobian, RaggedJacobian) else ragged(jacobian)
-    n, parts = stored.shape[0], []
-    for start in range(0, n, _ROWS):
-        rows = stored.part(start, min(start + _ROWS, n))
-        row, hour, begin, end = pairs_of(rows, s)
-        fields = np.empty((row.size, basis.size))
-
-        def part(
-            a: int,
-            b: int,
-            rows: RaggedJacobian = rows,
-            pairs: tuple[np.ndarray, np.ndarray, np.ndarray] = (begin, end, hour),
-            fields: np.ndarray = fields,
-        ) -> None:
-            begin, end, hour = (of[a:b] for of in pairs)
-            project_grid(
-                begin,
-                end,
-                hour,
-                rows.columns,
-                rows.values,
-                flat,
-                basis.rows,
-                basis.columns,
-                basis.counts,
-                basis.place,
-                fields[a:b],
-            )
-
-        in_parts(part, row.size)
-        fields *= in_time[hour, None]
-        parts.append((row + start, hour, fields))
-    row, hour = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    return Pieces.holding(n, p, row, hour, [fields for _, _, fields in parts])
+    row, hour, begin, end = pairs_of(stored, s)
+    scatter = scatterer(covariance, stored, "f4")
+    plain = Pieces.of(row, hour, lambda which: which, shape=(stored.shape[0], p), width=1)
+    place = np.empty(row.size, dtype="i8")
+    place[plain.fields(0, row.size)] = np.arange(row.size)
+    held = np.empty((row.size, basis.size), dtype="f4")
+    outside = np.empty(row.size)
+    for start in range(0, row.size, _PIECES):
+        here = slice(start, min(start + _PIECES, row.size))
+        fields = scatter(begin[here], end[here], hour[here])
+        inside = np.empty((fields.shape[0], basis.size), dtype="f4")
+        basis.project(fields, inside)
+        held[place[here]] = inside
+        outside[here] = np.einsum("ks,ks->k", fields, fields) - np.einsum("kr,kr->k", inside, inside)
+    sharp = np.flatnonzero(basis.least * outside > most[row])
+    smooth = Pieces.of(
+        row, hour, lambda which: held[place[which]], shape=(stored.shape[0], p), width=basis.size, dtype="f4"
+    )
+    cells = Pieces.of(
+        row[sharp],
+        hour[sharp],
+        lambda which: scatter(begin[sharp[which]], end[sharp[which]], hour[sharp[which]]),
+        shape=(stored.shape[0], p),
+        width=basis.mirror.size,
+        dtype="f4",
+    )
+    return Reduction(covariance, basis, smooth, cells)
 
 
 def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> LinearPosterior:
@@ -326,7 +302,7 @@ def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> Linea
     """
     reduction = reduction_of(problem, tolerance)
     factor = observation_factor(problem, reduction.observe())
-    return solve_with(problem, factor, reduction.truncation, reduction)
+    return solve_with(problem, factor, reduction.truncation)
 
 
 def reduction_of(problem: LinearProblem, tolerance: float = TOLERANCE) -> Reduction:
@@ -338,4 +314,4 @@ def reduction_of(problem: LinearProblem, tolerance: float = TOLERANCE) -> Reduct
             found=type(prior).__name__,
             remedy='use method="observations"',
         )
-    return reduce(prior, problem.jacobian, tolerance)
+    return reduce(prior, problem.jacobian, problem.mismatch_covariance.diagonal(), tolerance)

@@ -9,7 +9,7 @@ and the weights are found in turn with the posterior of everything else::
 
     wᵢ = (ν + 1) / (ν + E[εᵢ²]/σᵢ²),    E[εᵢ²] = vᵢ²αᵢ² + vᵢ − vᵢ²Pᵢᵢ,    vᵢ = σᵢ²/wᵢ
 
-with α = P r and P as in `monitor.inversion.linear`.  Where a residual is as large as expected the weight is 1;
+with α = P r and P as in `monitor.inversion.linear`.  A residual as large as expected has weight 1;
 a perfect fit has at most (ν + 1)/ν, an outlier of z σ about (ν + 1)/z².  This is expectation–maximisation for
 ln p(y | w) + Σ ln p(ln wᵢ), which no step makes smaller, and the fixed point is also that of a posterior
 factored into p(x, η) p(w) (Bishop 2006, §10.1).  ν → ∞ is the Gaussian.
@@ -186,6 +186,6 @@ def _solver(problem: LinearProblem, method: str) -> Callable[[LinearProblem], Li
         matrix[np.diag_indices(now.n)] += independent_variance(now.mismatch_covariance)
         lower, condition = factored(matrix, "the covariance of the observations")
         factor = ObservationFactor(lower, condition, now.mismatch_covariance)
-        return solve_with(now, factor, truncation, reduction)
+        return solve_with(now, factor, truncation)
 
     return solve

@@ -16,8 +16,8 @@ All of it is exact.  `monitor.inversion.reduced` does the same in a basis of smo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,16 @@ import scipy.sparse as sp
 from monitor.errors import InputError
 from monitor.inversion.covariance.kronecker import Kronecker
 from monitor.inversion.covariance.stationary import Matern
-from monitor.inversion.kernels import find_pieces, project_dense, scatter_pieces
-from monitor.inversion.operators import RaggedJacobian, SeparableTotals, row_chunk
+from monitor.inversion.kernels import find_pieces, scatter_pieces
+from monitor.inversion.mirror import Weigher, blockwise
+from monitor.inversion.operators import RaggedJacobian, row_chunk
 from monitor.inversion.threads import in_parts
 
-#: Cells up to which S is multiplied as a matrix rather than by Fourier transforms.
-_SMALL = 1024
 #: e-foldings after which a correlation is below the last bit.
 _FAR = 40.0
 _ROWS = 512
+#: Numbers in the fields that are held at once.
+_FIELDS = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,8 @@ class Pieces:
     row, hour : (q,)
     starts : (p + 1,)
         Where each hour's pieces begin.
-    fields : callable (start, stop) -> (stop − start, r)
-        The pieces' footprints times σ.
+    fields : callable (start, stop) -> (stop − start, width)
+        The pieces' footprints times σ, in the precision `dtype`.
     """
 
     order: np.ndarray
@@ -61,16 +62,36 @@ class Pieces:
     row: np.ndarray
     starts: np.ndarray
     fields: Callable[[int, int], np.ndarray]
+    width: int
+    dtype: str
 
     @property
     def n(self) -> int:
         return int(self.order.size)
 
+    @property
+    def span(self) -> int:
+        """Hours that the longest footprint spans."""
+        return int((self.last - self.first).max(initial=0)) + 1
+
+    def near(self, t: int, span: int) -> slice:
+        """The observations whose footprints may overlap in time with one that is seen in hour `t`."""
+        low = int(np.searchsorted(self.last, t - span, "right"))
+        return slice(low, int(np.searchsorted(self.last, t + span, "left")))
+
     @classmethod
     def of(
-        cls, n: int, hours: int, row: np.ndarray, hour: np.ndarray, fields: Callable[[np.ndarray], np.ndarray]
+        cls,
+        row: np.ndarray,
+        hour: np.ndarray,
+        fields: Callable[[np.ndarray], np.ndarray],
+        *,
+        shape: tuple[int, int],
+        width: int,
+        dtype: str = "f8",
     ) -> Pieces:
-        """From pairs in any order; `fields` takes the numbers of pairs."""
+        """From pairs in any order, of `shape` (n, hours); `fields` takes the numbers of pairs."""
+        n, hours = shape
         first, last = np.full(n, hours), np.zeros(n, dtype="i8")
         np.minimum.at(first, row, hour)
         np.maximum.at(last, row, hour)
@@ -86,23 +107,9 @@ class Pieces:
             place[row][by_hour],
             np.searchsorted(hour[by_hour], np.arange(hours + 1)),
             lambda start, stop: fields(by_hour[start:stop]),
+            width,
+            dtype,
         )
-
-    @classmethod
-    def holding(
-        cls, n: int, hours: int, row: np.ndarray, hour: np.ndarray, fields: list[np.ndarray]
-    ) -> Pieces:
-        """From pairs in any order and their fields, which are put in order once; the list is emptied."""
-        plain = cls.of(n, hours, row, hour, lambda which: which)
-        place = np.empty(row.size, dtype="i8")
-        place[plain.fields(0, row.size)] = np.arange(row.size)
-        held = np.empty((row.size, fields[0].shape[1]))
-        start = 0
-        while fields:
-            part = fields.pop(0)
-            held[place[start : start + part.shape[0]]] = part
-            start += part.shape[0]
-        return replace(plain, fields=lambda start, stop: held[start:stop])
 
 
 def markov(covariance: Kronecker) -> bool:
@@ -119,8 +126,7 @@ def markov(covariance: Kronecker) -> bool:
 
 def observe(covariance: Kronecker, jacobian: Any) -> np.ndarray:
     """H Q Hᵀ (n, n), exact."""
-    pieces = pieces_of(covariance, jacobian)
-    return gram(pieces, clock(covariance), in_space(covariance.space))
+    return gram(pieces_of(covariance, jacobian), clock(covariance), in_space(covariance.space))
 
 
 def clock(covariance: Kronecker) -> Matern:
@@ -141,47 +147,80 @@ def clock(covariance: Kronecker) -> Matern:
     return time
 
 
-def in_space(space: Matern, kernel: Any = None) -> Callable[[np.ndarray], np.ndarray]:
-    """Fields (k, s) -> fields times the correlation S, or another kernel of the same geometry."""
-    chosen = kernel or space.correlation
-    if space.shape is not None and space.groups is None and space.size > _SMALL:
-        return lambda fields: space.on_fields(fields, chosen)
-    matrix = space.unit()._written_out(chosen)
+def in_space(space: Matern) -> Weigher:
+    """Fields as `pieces_of` gives them -> fields times the correlation S."""
+    if space.mirror:
+        return blockwise(space.mirror, space.mirrored)
+    if space.shape is not None and space.groups is None and len(space.shape) > 1:
+        return space.on_fields
+    matrix = space.unit().dense()
     return lambda fields: fields @ matrix
 
 
-def pieces_of(covariance: Kronecker, jacobian: Any) -> Pieces:
-    """The footprints on all cells."""
-    p, s = covariance.shape
+def fields_in(space: Matern) -> tuple[np.ndarray, np.ndarray]:
+    """Where each cell stands in a field and with what weights, (s,) and (s, parts): folded, or as it is."""
+    if space.mirror:
+        return space.mirror.place, space.mirror.weight
+    return np.arange(space.size), np.ones((space.size, 1))
+
+
+def field_size(space: Matern) -> int:
+    """Numbers in a field."""
+    return space.mirror.size if space.mirror else space.size
+
+
+def pieces_of(covariance: Kronecker, jacobian: Any, dtype: str = "f8") -> Pieces:
+    """The footprints as fields of all cells, folded where the grid has a mirror."""
+    if not isinstance(jacobian, np.ndarray):
+        return stored_pieces(covariance, ragged(jacobian), dtype)
+    n, (p, s) = jacobian.shape[0], covariance.shape
     in_time, per_cell = sigma_of(covariance)
-    if isinstance(jacobian, np.ndarray):
-        n = jacobian.shape[0]
-        cubes = jacobian.reshape(n, p, s)
-        hour, row = np.nonzero(cubes.any(axis=2).T)
+    cubes, mirror = jacobian.reshape(n, p, s), covariance.space.mirror
+    hour, row = np.nonzero(cubes.any(axis=2).T)
 
-        def dense(which: np.ndarray) -> np.ndarray:
-            field = in_time[hour[which], None] * per_cell[hour[which] % per_cell.shape[0]]
-            return np.asarray(cubes[row[which], hour[which]] * field)
+    def fields(which: np.ndarray) -> np.ndarray:
+        sigma = in_time[hour[which], None] * per_cell[hour[which] % per_cell.shape[0]]
+        cells = cubes[row[which], hour[which]] * sigma
+        return np.asarray(mirror.fold(cells) if mirror else cells, dtype=dtype)
 
-        return Pieces.of(n, p, row, hour, dense)
-    stored = ragged(jacobian)
+    return Pieces.of(row, hour, fields, shape=(n, p), width=field_size(covariance.space), dtype=dtype)
+
+
+def stored_pieces(covariance: Kronecker, stored: RaggedJacobian, dtype: str = "f8") -> Pieces:
+    """The same from a ragged store."""
+    p, s = covariance.shape
     row, hour, begin, end = pairs_of(stored, s)
+    scatter = scatterer(covariance, stored, dtype)
+    return Pieces.of(
+        row,
+        hour,
+        lambda which: scatter(begin[which], end[which], hour[which]),
+        shape=(stored.shape[0], p),
+        width=field_size(covariance.space),
+        dtype=dtype,
+    )
 
-    def sparse(which: np.ndarray) -> np.ndarray:
-        out = np.empty((which.size, s))
-        flat = np.ascontiguousarray(per_cell.reshape(-1))
+
+def scatterer(covariance: Kronecker, stored: RaggedJacobian, dtype: str) -> Callable[..., np.ndarray]:
+    """(begin, end, hour) of pieces (k,) -> their fields (k, ·), times σ."""
+    in_time, per_cell = sigma_of(covariance)
+    flat = np.ascontiguousarray(per_cell.reshape(-1))
+    place, weight = fields_in(covariance.space)
+    size = field_size(covariance.space)
+
+    def scatter(begin: np.ndarray, end: np.ndarray, hour: np.ndarray) -> np.ndarray:
+        out = np.empty((begin.size, size), dtype=dtype)
 
         def part(a: int, b: int) -> None:
-            chosen = which[a:b]
             scatter_pieces(
-                begin[chosen], end[chosen], hour[chosen], stored.columns, stored.values, flat, out[a:b]
+                begin[a:b], end[a:b], hour[a:b], stored.columns, stored.values, flat, place, weight, out[a:b]
             )
 
-        in_parts(part, which.size)
-        out *= in_time[hour[which], None]
+        in_parts(part, begin.size)
+        out *= in_time[hour, None].astype(dtype)
         return out
 
-    return Pieces.of(stored.shape[0], p, row, hour, sparse)
+    return scatter
 
 
 def ragged(jacobian: Any) -> RaggedJacobian:
@@ -211,59 +250,68 @@ def sigma_of(covariance: Kronecker) -> tuple[np.ndarray, np.ndarray]:
     return in_time, b * covariance.space.deviation[None, :]
 
 
-def gram(pieces: Pieces, time: Matern, weigh: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _hours(pieces: Pieces, weigh: Weigher) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Hour after hour with influence: its number, rows, their footprints, and those times S."""
+    starts, hours = pieces.starts, pieces.starts.size - 1
+    most = max(_FIELDS // pieces.width, 1)
+    first = 0
+    while first < hours:
+        # products of several hours at once: larger, and so nearer to what the machine can do
+        stop = max(int(np.searchsorted(starts, starts[first] + most, "right")) - 1, first + 1)
+        begin = starts[first]
+        if starts[stop] > begin:
+            present = pieces.fields(begin, starts[stop])
+            spread = weigh(present)
+            for t in range(first, stop):
+                here = slice(starts[t] - begin, starts[t + 1] - begin)
+                if here.stop > here.start:
+                    yield t, pieces.row[starts[t] : starts[t + 1]], present[here], spread[here]
+        first = stop
+
+
+def gram(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
     """Σ_tt' e^{−|t−t'|/τ} G_t S G_t'ᵀ (n, n)."""
-    width = int((pieces.last - pieces.first).max(initial=0)) + 1
-    at, n = time.positions / time.length, pieces.n
+    at, n, span = time.positions / time.length, pieces.n, pieces.span
     out = np.zeros((n, n))
-    swept: np.ndarray | None = None
-    previous = np.intp(0)
-    for t in np.flatnonzero(np.diff(pieces.starts)):
-        start, stop = pieces.starts[t], pieces.starts[t + 1]
-        rows, present = pieces.row[start:stop], pieces.fields(start, stop)
-        spread = weigh(present)
-        if swept is None:
-            swept, ends, begins = (np.zeros((n, present.shape[1])) for _ in range(3))
-        low = int(np.searchsorted(pieces.last, t - width, "right"))
-        high = int(np.searchsorted(pieces.last, t + width, "left"))
-        swept[low:high] *= np.exp(-(at[t] - at[previous]))
-        swept[rows] += 0.5 * spread
-        out[rows, low:high] += present @ swept[low:high].T
-        swept[rows] += 0.5 * spread
-        ends[rows] += np.exp(at[t] - at[pieces.last[rows]])[:, None] * spread
-        begins[rows] += np.exp(at[pieces.first[rows]] - at[t])[:, None] * present
+    if not pieces.row.size:
+        return out
+    previous = 0
+    swept, ends, begins = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(3))
+    for t, rows, present, spread in _hours(pieces, weigh):
+        near = pieces.near(t, span)
+        swept[near] *= _scalar(np.exp(at[previous] - at[t]), pieces.dtype)
+        half = 0.5 * spread
+        swept[rows] += half
+        out[rows, near] += present @ swept[near].T
+        swept[rows] += half
+        _gather(ends, rows, np.exp(at[t] - at[pieces.last[rows]]), spread)
+        _gather(begins, rows, np.exp(at[pieces.first[rows]] - at[t]), present)
         previous = t
-    if swept is not None:
-        _add_transposed(out)
-        _far(out, pieces, at, width, lambda i, j: begins[j] @ ends[i].T)
+    _add_transposed(out)
+    _far(out, pieces, at, span, lambda i, j: begins[j] @ ends[i].T)
     return _in_old_order(out, pieces.order)
 
 
-def gram_slope(pieces: Pieces, time: Matern, weigh: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def gram_slope(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
     """Its derivative by ln τ: Σ_tt' |t−t'|/τ e^{−|t−t'|/τ} G_t S G_t'ᵀ (n, n)."""
-    width = int((pieces.last - pieces.first).max(initial=0)) + 1
-    at, n = time.positions / time.length, pieces.n
+    at, n, span = time.positions / time.length, pieces.n, pieces.span
     out = np.zeros((n, n))
-    r = pieces.fields(0, 1).shape[1]
-    swept, lagged, ends, begins, late, early = (np.zeros((n, r)) for _ in range(6))
-    previous = np.intp(0)
-    for t in np.flatnonzero(np.diff(pieces.starts)):
-        start, stop = pieces.starts[t], pieces.starts[t + 1]
-        rows, present = pieces.row[start:stop], pieces.fields(start, stop)
-        spread = weigh(present)
-        low = int(np.searchsorted(pieces.last, t - width, "right"))
-        high = int(np.searchsorted(pieces.last, t + width, "left"))
-        step = at[t] - at[previous]
-        lagged[low:high] += step * swept[low:high]
-        lagged[low:high] *= np.exp(-step)
-        swept[low:high] *= np.exp(-step)
-        out[rows, low:high] += present @ lagged[low:high].T
+    if not pieces.row.size:
+        return out
+    previous = 0
+    swept, lagged, ends, begins, late, early = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(6))
+    for t, rows, present, spread in _hours(pieces, weigh):
+        near, step = pieces.near(t, span), at[t] - at[previous]
+        lagged[near] += _scalar(step, pieces.dtype) * swept[near]
+        lagged[near] *= _scalar(np.exp(-step), pieces.dtype)
+        swept[near] *= _scalar(np.exp(-step), pieces.dtype)
+        out[rows, near] += present @ lagged[near].T
         swept[rows] += spread
         after, before = at[pieces.last[rows]] - at[t], at[t] - at[pieces.first[rows]]
-        ends[rows] += np.exp(-after)[:, None] * spread
-        late[rows] += (after * np.exp(-after))[:, None] * spread
-        begins[rows] += np.exp(-before)[:, None] * present
-        early[rows] += (before * np.exp(-before))[:, None] * present
+        _gather(ends, rows, np.exp(-after), spread)
+        _gather(late, rows, after * np.exp(-after), spread)
+        _gather(begins, rows, np.exp(-before), present)
+        _gather(early, rows, before * np.exp(-before), present)
         previous = t
     _add_transposed(out)
 
@@ -272,18 +320,27 @@ def gram_slope(pieces: Pieces, time: Matern, weigh: Callable[[np.ndarray], np.nd
         plain = begins[j] @ ends[i].T
         return np.asarray(gap * plain + early[j] @ ends[i].T + begins[j] @ late[i].T)
 
-    _far(out, pieces, at, width, apart)
+    _far(out, pieces, at, span, apart)
     return _in_old_order(out, pieces.order)
 
 
+def _scalar(value: float, dtype: str) -> Any:
+    """A factor that leaves the precision of an array as it is."""
+    return np.dtype(dtype).type(value)
+
+
+def _gather(into: np.ndarray, rows: np.ndarray, weight: np.ndarray, fields: np.ndarray) -> None:
+    into[rows] += weight[:, None].astype(into.dtype) * fields
+
+
 def _far(
-    out: np.ndarray, pieces: Pieces, at: np.ndarray, width: int, product: Callable[[slice, slice], np.ndarray]
+    out: np.ndarray, pieces: Pieces, at: np.ndarray, span: int, product: Callable[[slice, slice], np.ndarray]
 ) -> None:
     """Write the pairs whose footprints lie apart in time, in place."""
     last, first, n = pieces.last, pieces.first, pieces.n
     for start in range(0, n, _ROWS):
         j = slice(start, min(start + _ROWS, n))
-        stop = int(np.searchsorted(last, last[j.stop - 1] - width, "right"))
+        stop = int(np.searchsorted(last, last[j.stop - 1] - span, "right"))
         begin = int(np.searchsorted(at[last[:stop]], at[first[j]].min() - _FAR, "left"))
         if stop <= begin:
             # what is not far and not swept is beyond the last bit
@@ -293,7 +350,7 @@ def _far(
         i = slice(begin, stop)
         gap = at[first[j]][:, None] - at[last[i]][None, :]
         part = product(i, j) * np.exp(-np.maximum(gap, 0.0))
-        far = last[i][None, :] <= last[j][:, None] - width
+        far = last[i][None, :] <= last[j][:, None] - span
         out[j, i] = np.where(far, part, out[j, i])
         out[i, j] = np.where(far.T, part.T, out[i, j])
         out[j, :begin] = 0.0
@@ -318,64 +375,3 @@ def _in_old_order(matrix: np.ndarray, order: np.ndarray) -> np.ndarray:
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
     return np.asarray(matrix[np.ix_(place, place)])
-
-
-def separable_cross(
-    jacobian: Any, covariance: Kronecker, totals: SeparableTotals, *, diagonal: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """H Q aᵀ (n, k) and a Q aᵀ (k, k), or its diagonal, for totals that are products of times and places."""
-    p, s = covariance.shape
-    in_time, per_cell = sigma_of(covariance)
-    if per_cell.shape[0] > 1:
-        raise ValueError("σ is no product of times and cells")
-    unit_time = covariance.time.unit() if isinstance(covariance.time, Matern) else covariance.time
-    times = (totals.time * in_time).T
-    spread_time = unit_time.matvec(times)
-    places = totals.space * per_cell
-    spread_place = in_space(covariance.space)(np.ascontiguousarray(places))
-    within_time, within_place = times.T @ spread_time, places @ spread_place.T
-    if diagonal:
-        prior = np.outer(np.diagonal(within_time), np.diagonal(within_place)).reshape(-1)
-    else:
-        prior = np.kron(within_time, within_place)
-    weights = in_time[:, None] * spread_time
-    field = np.ascontiguousarray((per_cell * spread_place).T)
-    n, count = jacobian.shape[0], totals.time.shape[0] * totals.space.shape[0]
-    cross = np.empty((n, count))
-    for start in range(0, n, _ROWS):
-        stop = min(start + _ROWS, n)
-        rows = row_chunk(jacobian, start, stop)
-        cross[start:stop] = _cross_rows(rows, weights, field, (p, s))
-    return cross, prior
-
-
-def _cross_rows(rows: Any, weights: np.ndarray, field: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Σ_t Σ_c H[i, t, c] weights[t, a] field[c, b], as (rows, A·B)."""
-    p, s = shape
-    n, a, b = rows.shape[0], weights.shape[1], field.shape[1]
-    if not sp.issparse(rows):
-        half = np.einsum("ips,pa->ais", rows.reshape(n, p, s), weights, optimize=True)
-        return np.asarray((half.reshape(-1, s) @ field).reshape(a, n, b).transpose(1, 0, 2).reshape(n, -1))
-    rows = rows.tocsr()
-    if a * s < b * p:
-        # few times: sum over time first
-        hour, cell = np.divmod(rows.indices, s)
-        out = np.empty((n, a, b))
-        for k in range(a):
-            summed = sp.csr_array((rows.data * weights[hour, k], cell, rows.indptr), shape=(n, s)).toarray()
-            out[:, k] = summed @ field
-        return out.reshape(n, -1)
-    stored = ragged(rows)
-    row, hour, begin, end = pairs_of(stored, s)
-    seen = np.empty((row.size, b))
-
-    def part(i: int, j: int) -> None:
-        project_dense(begin[i:j], end[i:j], hour[i:j], stored.columns, stored.values, field, seen[i:j])
-
-    in_parts(part, row.size)
-    out = np.zeros((n, a, b))
-    edges = np.searchsorted(row, np.arange(n + 1))
-    for i in range(n):
-        j = slice(edges[i], edges[i + 1])
-        out[i] = weights[hour[j]].T @ seen[j]
-    return out.reshape(n, -1)

@@ -148,7 +148,7 @@ def test_large_grids_take_fourier_transforms_and_agree_with_the_matrix(monkeypat
     q = cov.Kronecker(cov.Exponential(5.0, 6), cov.Matern(2.0, 1.5, (4, 5), spacing=(1.0, 2.0)), 1.4)
     h = footprints(rng, 8, 120)
     expected = h @ q.dense() @ h.T
-    monkeypatch.setattr(sweep, "_SMALL", 0)
+    monkeypatch.setattr(stationary, "_FOLDED", 0)
     close(q.observe(h), expected)
 
 

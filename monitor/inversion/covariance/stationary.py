@@ -15,10 +15,13 @@ from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
 from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, scaled_rows, symmetric, through
 from monitor.inversion.kernels import markov_sweep
+from monitor.inversion.mirror import Mirror
 from monitor.inversion.threads import kernel_threads
 
 #: Points up to which a square root is a dense Cholesky factor.
 _DENSE = 4096
+#: Cells up to which a correlation is multiplied in four dense blocks rather than by Fourier transforms.
+_FOLDED = 12_000
 #: Fields that are transformed at once.
 _BATCH = 64
 
@@ -95,6 +98,18 @@ class Matern:
     @property
     def size(self) -> int:
         return int(self.positions.shape[0])
+
+    @cached_property
+    def mirror(self) -> Mirror | None:
+        """The symmetry of a regular grid of two dimensions that is small enough for its blocks."""
+        if self.shape is None or len(self.shape) != 2 or self.groups is not None or self.size > _FOLDED:
+            return None
+        return Mirror(self.shape[0], self.shape[1])
+
+    @cached_property
+    def mirrored(self) -> list[np.ndarray]:
+        """The blocks of the correlation (σ = 1) under that symmetry."""
+        return self.mirror.matrices(self.correlation, self.steps) if self.mirror else []
 
     def unit(self) -> Matern:
         """The correlation alone: σ = 1."""

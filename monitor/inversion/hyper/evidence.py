@@ -203,20 +203,21 @@ class Term:
         return np.array([float(np.vdot(weight, slope)) for slope in now.slopes(self.jacobian)])
 
 
-def terms_of(covariance: Covariance, jacobian: Any, method: str) -> Iterator[Term]:
+def terms_of(covariance: Covariance, problem: LinearProblem, jacobian: Any, method: str) -> Iterator[Term]:
     """Sums and blocks taken apart, in the order of their parameters."""
     if isinstance(covariance, Sum):
         for part in covariance.parts:
-            yield from terms_of(part, jacobian, method)
+            yield from terms_of(part, problem, jacobian, method)
     elif isinstance(covariance, Block):
         columns = as_columns(jacobian)
         edges = np.cumsum([0, *(part.size for part in covariance.parts)])
         for part, (a, b) in zip(covariance.parts, pairwise(edges), strict=True):
-            yield from terms_of(part, columns[:, a:b], method)
+            yield from terms_of(part, problem, columns[:, a:b], method)
     elif isinstance(covariance, Kronecker) and (method == "reduced" or _many(covariance, method)):
         from monitor.inversion.reduced import reduce
 
-        yield Term(covariance, jacobian, reduce(covariance, jacobian))
+        noise = problem.mismatch_covariance.diagonal()
+        yield Term(covariance, jacobian, reduce(covariance, jacobian, noise))
     else:
         yield Term(covariance, jacobian)
 
@@ -256,7 +257,7 @@ class Evidence:
         """
         if method not in METHODS:
             raise InputError(f"no method '{method}'", expected=", ".join(METHODS))
-        return cls(problem, tuple(terms_of(problem.prior_covariance, problem.jacobian, method)))
+        return cls(problem, tuple(terms_of(problem.prior_covariance, problem, problem.jacobian, method)))
 
     @property
     def truncation(self) -> float:
