@@ -204,6 +204,7 @@ def structures(size: int) -> st.SearchStrategy[Drawn]:
     return st.one_of(simple(size), added(size), blocks(size), selected(size))
 
 
+seeds = st.integers(0, 2**16)
 sizes = st.sampled_from([1, 2, 3, 4, 6, 12, 15, 24])
 any_structure = sizes.flatmap(structures)
 

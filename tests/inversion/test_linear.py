@@ -173,9 +173,17 @@ def test_totals_of_times_and_places_under_any_product_prior(drawn, seed):
     p, s = q.shape
     rng = np.random.default_rng(seed)
     h = footprints(rng, 5, q.size)
-    separable = inv.SeparableTotals(rng.uniform(0, 1, (2, p)), rng.uniform(0, 1, (3, s)))
-    rows = separable.rows(0, 6)
-    for form in ("array", "csr", "ragged", "operator"):
+    in_time, in_space = rng.uniform(0, 1, (2, p)), rng.uniform(0, 1, (3, s))
+    rows = np.kron(in_time, in_space)
+    for form, space in (
+        ("array", in_space),
+        ("csr", sp.csr_array(in_space)),
+        ("ragged", in_space),
+        ("operator", in_space),
+    ):
+        separable = inv.SeparableTotals(in_time, space)
+        near(separable.rows(1, 5), rows[1:5])
+        near(separable.matvec(h.T), rows @ h.T)
         problem = inv.LinearProblem(FORMS[form](h), np.zeros(5), 0.0, q, 1.0)
         cross, prior = cross_covariance(problem, separable)
         near(cross, h @ written @ rows.T)
