@@ -45,6 +45,7 @@ def solve_observations(problem: LinearProblem) -> LinearPosterior:
 
 def observation_factor(problem: LinearProblem, signal: np.ndarray) -> ObservationFactor:
     """Ψ = `signal` + R, factored in the place of `signal`."""
+    _ = problem.residual  # a jacobian that gives NaN is said here, before it spoils the factor
     add_to(signal, problem.mismatch_covariance)
     lower, condition = factored(signal, "the covariance of the observations")
     return ObservationFactor(lower, condition, problem.mismatch_covariance)
@@ -66,6 +67,7 @@ def solve_state(problem: LinearProblem) -> LinearPosterior:
             remedy='use method="observations"',
         )
     prior = problem.prior_covariance
+    _ = problem.residual  # as in observation_factor
     root = prior.sqrt_matvec(np.eye(prior.sqrt_size))
     variance = problem.mismatch_covariance.diagonal()
     if not (variance > 0).all():

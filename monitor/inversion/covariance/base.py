@@ -118,6 +118,17 @@ def chosen(rows: np.ndarray, size: int) -> np.ndarray:
     return array.astype("i8")
 
 
+def positive(value: float, name: str) -> None:
+    """Raise `InputError` where a parameter is not a positive number."""
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a positive number", found=f"{value}")
+
+
+def is_covariance(value: Any) -> bool:
+    """Whether something has the methods of a `Covariance`; without calling any of them."""
+    return all(hasattr(type(value), name) for name in ("matvec", "sqrt_matvec", "dense", "observe", "select"))
+
+
 def finite(values: np.ndarray, name: str) -> None:
     """Raise `InputError` naming the first entry that is not a finite number."""
     bad = np.argwhere(~np.isfinite(values))
@@ -138,6 +149,7 @@ class Diagonal:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        positive(self.scale, "scale")
         variance = np.atleast_1d(np.asarray(self.variance, dtype="f8"))
         if variance.ndim != 1:
             raise InputError("variances need one dimension", expected="(m,)", found=str(variance.shape))
@@ -201,6 +213,7 @@ class Dense:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        positive(self.scale, "scale")
         matrix = np.asarray(self.matrix, dtype="f8")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise InputError("a covariance matrix is square", expected="(m, m)", found=str(matrix.shape))
@@ -280,15 +293,11 @@ def as_covariance(value: Any, size: int, name: str) -> Covariance:
     InputError, NumericalError
         Naming `name`.
     """
-    if isinstance(value, Covariance):
+    if is_covariance(value):
         found: Covariance = value
     else:
-        array = np.asarray(value, dtype="f8")
         try:
-            if array.ndim == 2:
-                found = Dense(array)
-            else:
-                found = Diagonal(np.full(size, float(array)) if array.ndim == 0 else array)
+            found = _plain(value, size)
         except (InputError, NumericalError) as error:
             raise type(error)(
                 f"{name}: {error.what}", expected=error.expected, found=error.found, remedy=error.remedy
@@ -296,3 +305,18 @@ def as_covariance(value: Any, size: int, name: str) -> Covariance:
     if found.size != size:
         raise InputError(f"{name} has the wrong size", expected=f"{size} unknowns", found=f"{found.size}")
     return found
+
+
+def _plain(value: Any, size: int) -> Covariance:
+    """From numbers: a variance, variances (size,), a matrix (size, size)."""
+    try:
+        array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype="f8")
+    except (TypeError, ValueError):
+        raise InputError(
+            "this is no covariance",
+            expected="a variance, variances, a matrix, or an object of inv.covariance",
+            found=type(value).__name__,
+        ) from None
+    if array.ndim == 2:
+        return Dense(array)
+    return Diagonal(np.full(size, float(array)) if array.ndim == 0 else array)

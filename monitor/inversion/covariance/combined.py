@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import Covariance, Diagonal, chosen, symmetric
+from monitor.inversion.covariance.base import Covariance, Diagonal, chosen, is_covariance, symmetric
 from monitor.inversion.covariance.stationary import Matern
 from monitor.inversion.kernels import add_exponential
 from monitor.inversion.threads import in_parts
@@ -210,7 +210,7 @@ def _parts(parts: Any) -> tuple[Covariance, ...]:
     if not found:
         raise InputError("a sum or a block needs at least one part")
     for k, part in enumerate(found):
-        if not isinstance(part, Covariance):
+        if not is_covariance(part):
             raise InputError(
                 f"part {k} is no covariance",
                 expected="an object of inv.covariance",

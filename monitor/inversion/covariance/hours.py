@@ -11,7 +11,7 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, symmetric, through
+from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, positive, symmetric, through
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +38,11 @@ class HourOfDay:
     def __post_init__(self) -> None:
         hours = np.atleast_1d(np.asarray(self.hours, dtype="f8"))
         finite(hours, "hours")
-        if not self.days > 0:
-            raise InputError("days must be positive", found=str(self.days))
+        positive(self.days, "days")
+        positive(self.scale, "scale")
         matrix = np.asarray(self.within, dtype="f8")
         if matrix.ndim == 0:
-            if not matrix > 0:
-                raise InputError("within must be positive", found=str(self.within))
+            positive(float(matrix), "within")
             apart = np.abs(np.arange(24)[:, None] - np.arange(24)[None, :])
             matrix = np.exp(-np.minimum(apart, 24 - apart) / float(matrix))
         if matrix.shape != (24, 24):

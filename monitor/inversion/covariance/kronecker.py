@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, finite, scaled_rows, symmetric
+from monitor.inversion.covariance.base import LOG_SD, finite, positive, scaled_rows, symmetric
 from monitor.inversion.covariance.combined import Selected
 from monitor.inversion.covariance.hours import HourOfDay
 from monitor.inversion.covariance.stationary import Matern
@@ -35,6 +35,7 @@ class Kronecker:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        positive(self.scale, "scale")
         _ = self.deviation
 
     @property

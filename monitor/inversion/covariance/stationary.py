@@ -13,7 +13,16 @@ from scipy.special import gamma, kv
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, scaled_rows, symmetric, through
+from monitor.inversion.covariance.base import (
+    LOG_SD,
+    Dense,
+    chosen,
+    finite,
+    positive,
+    scaled_rows,
+    symmetric,
+    through,
+)
 from monitor.inversion.kernels import markov_sweep
 from monitor.inversion.mirror import Mirror
 from monitor.inversion.threads import kernel_threads
@@ -49,7 +58,7 @@ class Matern:
 
     length: float
     smoothness: float
-    at: Any
+    at: Any = None
     spacing: Any = 1.0
     std: Any = 1.0
     groups: Any = None
@@ -57,11 +66,20 @@ class Matern:
 
     def __post_init__(self) -> None:
         for name, value in (("length", self.length), ("smoothness", self.smoothness), ("scale", self.scale)):
-            if not (np.isfinite(value) and value > 0):
-                raise InputError(f"{name} must be a positive number", found=f"{value}")
+            positive(value, name)
+        if self.at is None or np.size(self.at) == 0:
+            raise InputError(
+                "at has no positions",
+                expected="hours (p,), positions (s, d), or a regular grid (ny, nx)",
+                remedy="Exponential(48.0, at=hours), Matern(5.0, 1.5, at=(ny, nx), spacing=1.0)",
+            )
+        if self.shape is not None and np.shape(self.spacing) not in ((), (len(self.shape),)):
+            raise InputError(
+                "spacing does not fit",
+                expected=f"a number, or one for each of the {len(self.shape)} axes",
+                found=str(np.shape(self.spacing)),
+            )
         finite(self.positions, "at")
-        if self.positions.shape[0] == 0:
-            raise InputError("at has no positions", expected="at least one")
         deviation = np.asarray(self.std, dtype="f8")
         finite(np.atleast_1d(deviation), "std")
         if deviation.ndim and deviation.shape != (self.size,):
