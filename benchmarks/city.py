@@ -7,7 +7,7 @@ import xarray as xr
 
 from monitor.contracts import Flag, ObservationColumns, flux_dataset, observations_dataset
 from monitor.domain import Grid, Interval, Station
-from monitor.inversion import Assumptions, Background, FluxBlock, InverseProblem, Mismatch
+from monitor.inversion import Assumptions, Background, Correlation, FluxBlock, InverseProblem, Mismatch
 from monitor.transport.forward import modelled_enhancement
 from monitor.transport.plume import plume_footprints
 
@@ -89,7 +89,7 @@ def problem(n: int, cells: int, stations: int, hours_apart: int = 24) -> Inverse
         {"fossil": prior},
         epochs={"first": first, "last": last},
         assumptions=Assumptions(
-            state=(FluxBlock("fossil", time_days=400.0),),
+            state=(FluxBlock("fossil", correlation=Correlation(time_days=400.0)),),
             background=Background(by_side=stations == 1),
             mismatch=Mismatch(by_hour=stations == 1),
         ),

@@ -82,7 +82,7 @@ class Scan:
         date = problem.table.start.astype("datetime64[D]")
         dates = np.unique(date)
         place = np.stack(np.unravel_index(np.arange(144), problem.grid.shape), axis=1)
-        effect = np.sum(problem.block("fossil").jacobian, axis=0)
+        effect = problem.block("fossil").footprints()
         windows = day_windows(dates.size, 3, 28)
         self.candidates = Candidates(effect, np.searchsorted(dates, date), dates.size, windows, place)
 

@@ -8,6 +8,8 @@ observations  time                                        mole_fraction, uncerta
 footprints    receptor; entry; residual_entry; lat; lon   ragged influence [ppm / (µmol m⁻² s⁻¹)]
 flux          sector, time, lat, lon                      flux [µmol m⁻² s⁻¹], cell_area [m²]
 regions       region, lat, lon                            fraction of each cell, 0 to 1
+posterior     block, epoch, lat, lon; total; observation  flux and its 1σ before and after, totals with their
+                                                          covariance, averaging kernels, series, diagnostics
 ============  ==========================================  ============================================
 
 Build datasets with the ``*_dataset`` functions and check them with ``ensure_*``, which return their
@@ -206,7 +208,13 @@ def _ensure_attributes(dataset: xr.Dataset, name: str, required: tuple[str, ...]
 def _ensure_units(dataset: xr.Dataset, name: str, variable: str, expected: str) -> None:
     found = dataset[variable].attrs.get("units")
     if found != expected:
-        raise _fail(name, f"'{variable}' is in a wrong unit", expected=expected, found=repr(found))
+        raise _fail(
+            name,
+            f"'{variable}' is in a wrong unit",
+            expected=expected,
+            found=repr(found),
+            remedy=f"convert it (monitor.units), and set attrs['units'] = '{expected}'",
+        )
 
 
 def _ensure_finite(dataset: xr.Dataset, name: str, variable: str) -> None:
@@ -399,6 +407,51 @@ def ensure_regions(dataset: xr.Dataset) -> xr.Dataset:
     if wrong.any():
         at = np.unravel_index(int(np.argmax(wrong)), values.shape)
         raise _fail("regions", f"fraction outside 0…1 at {tuple(map(int, at))}", found=str(values[at]))
+    return dataset
+
+
+_POSTERIOR = {
+    **{
+        name: ("block", "epoch", "lat", "lon")
+        for name in ("flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd")
+    },
+    **{name: ("total",) for name in ("prior_total", "posterior_total", "share_from_data")},
+    **{name: ("total",) for name in ("total_region", "total_block", "total_epoch")},
+    **{name: ("total", "total_") for name in ("prior_covariance", "posterior_covariance")},
+    "averaging_kernel": ("total", "block", "lat", "lon"),
+    "gain": ("total", "observation"),
+    **{name: ("observation",) for name in ("time", "time_end", "station", "observed", "modelled_posterior")},
+    "hyperparameter_value": ("hyperparameter",),
+}
+
+
+def ensure_posterior(dataset: xr.Dataset) -> xr.Dataset:
+    """`dataset` itself if it keeps the posterior contract, else `ContractError`.
+
+    Totals are in t of the gas per year, and their covariances are symmetric with variances of zero or more.
+    """
+    _ensure_variables(dataset, "posterior", _POSTERIOR)
+    _ensure_attributes(dataset, "posterior", ("species", "chi2", "dofs", "inflation", "configuration"))
+    for variable in ("flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd"):
+        _ensure_units(dataset, "posterior", variable, units.FLUX)
+        _ensure_finite(dataset, "posterior", variable)
+    for variable in ("prior_total", "posterior_total"):
+        _ensure_units(dataset, "posterior", variable, units.level_unit(str(dataset.attrs["species"])))
+    for variable in ("prior_covariance", "posterior_covariance"):
+        _ensure_finite(dataset, "posterior", variable)
+        values = dataset[variable].values
+        if not np.array_equal(values, values.T):
+            at = np.unravel_index(int(np.argmax(np.abs(values - values.T))), values.shape)
+            raise _fail(
+                "posterior",
+                f"'{variable}' is not symmetric at {tuple(map(int, at))}",
+                found=f"{values[at]} and {values.T[at]}",
+            )
+        if (values.diagonal() < 0).any():
+            at0 = int(np.argmin(values.diagonal()))
+            raise _fail(
+                "posterior", f"'{variable}' has a negative variance at {at0}", found=str(values[at0, at0])
+            )
     return dataset
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from monitor.contracts import Flag, ObservationColumns, flux_dataset, footprints_dataset, observations_dataset
 from monitor.domain import Grid, Interval
 from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
-from monitor.inversion.posterior import Total
 from monitor.inversion.problem import InverseProblem
-from monitor.inversion.state import FluxBlock
+from monitor.inversion.state import Correlation, FluxBlock
+from monitor.inversion.totals import Total
 
 HOUR = np.timedelta64(3600, "s").astype("timedelta64[ns]")
 GRID = Grid(lon_deg=7.0 + 0.1 * np.arange(5), lat_deg=48.0 + 0.1 * np.arange(4))
@@ -143,7 +143,8 @@ def make_world(
         prior={"total": flux(rng.gamma(2.0, 1.0, CELLS))},
         epochs=periods,
         assumptions=Assumptions(
-            state=(block or FluxBlock("total", step_days=2.0, length_km=12.0, time_days=3.0),),
+            state=(block or FluxBlock("total", step_days=2.0),),
+            correlation=Correlation(length_km=12.0, time_days=3.0) if block is None else Correlation(),
             background=Background(sd_ppm=1.0, offset_sd_ppm=3.0, station_offset_sd_ppm=0.5),
             mismatch=Mismatch(representation_ppm=0.5, transport_fraction=0.2),
             selection=Selection(),
@@ -157,14 +158,20 @@ def whole(problem: InverseProblem, factor: float = 1.0) -> Total:
     return Total("all", "total", factor * GRID.cell_area_m2().ravel(), next(iter(problem.epochs.values())))
 
 
+def distance_km(grid: Grid = GRID) -> np.ndarray:
+    """Between all cell centres (s, s), on the tangent plane at the grid's middle."""
+    lon, lat = np.meshgrid(grid.lon_deg, grid.lat_deg)
+    per_degree = 2 * np.pi * 6371.0072 / 360.0
+    east, north = (lon * per_degree * np.cos(np.deg2rad(lat.mean()))).ravel(), (lat * per_degree).ravel()
+    return np.hypot(east[:, None] - east[None], north[:, None] - north[None])
+
+
 def dense_q(block, values: np.ndarray) -> np.ndarray:
     """Q of a block of cells, (p·s, p·s), written out."""
     scale, length, tau = values
     lag = np.abs(block.step_hours[:, None] - block.step_hours[None])
     sigma = block.sigma.ravel()
-    return (
-        scale**2 * np.outer(sigma, sigma) * np.kron(np.exp(-lag / tau), np.exp(-block.distance_km / length))
-    )
+    return scale**2 * np.outer(sigma, sigma) * np.kron(np.exp(-lag / tau), np.exp(-distance_km() / length))
 
 
 def draw_observations(problem: InverseProblem, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -176,4 +183,4 @@ def draw_observations(problem: InverseProblem, rng) -> tuple[np.ndarray, np.ndar
     others = tuple(c.name for c in problem.model.components if c.name != block.name)
     rest = problem.model.covariance(values, others)
     noise = np.linalg.cholesky(rest) @ rng.standard_normal(rest.shape[0])
-    return state, np.hstack(block.jacobian) @ state + noise
+    return state, block.jacobian @ state + noise

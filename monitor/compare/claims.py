@@ -36,9 +36,10 @@ from monitor.compare.verdict import (
 from monitor.domain import Interval
 from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import FixedEffect, Posterior, Total
+from monitor.inversion.posterior import Posterior
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import TotalEstimate
+from monitor.inversion.totals import FixedEffect, Total
 
 
 @dataclass(frozen=True, eq=False)

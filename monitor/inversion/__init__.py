@@ -11,26 +11,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monitor.inversion import covariance, hyper
     from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
-    from monitor.inversion.dataset import posterior_dataset
     from monitor.inversion.linear import LinearPosterior, LinearProblem
     from monitor.inversion.operators import RaggedJacobian, SeparableTotals
-    from monitor.inversion.posterior import FixedEffect, Posterior, Total, prior_totals
+    from monitor.inversion.posterior import Posterior, prior_totals
     from monitor.inversion.problem import InverseProblem
+    from monitor.inversion.receptors import Difference
     from monitor.inversion.solving import solve
-    from monitor.inversion.state import FluxBlock
+    from monitor.inversion.state import Correlation, FluxBlock
+    from monitor.inversion.totals import FixedEffect, Total
 
 _HOMES = {
     "Assumptions": "assumptions",
     "Background": "assumptions",
     "Mismatch": "assumptions",
     "Selection": "assumptions",
+    "Correlation": "state",
+    "Difference": "receptors",
     "FluxBlock": "state",
     "InverseProblem": "problem",
     "Posterior": "posterior",
-    "Total": "posterior",
-    "FixedEffect": "posterior",
+    "Total": "totals",
+    "FixedEffect": "totals",
     "prior_totals": "posterior",
-    "posterior_dataset": "dataset",
     "LinearProblem": "linear",
     "LinearPosterior": "linear",
     "RaggedJacobian": "operators",
@@ -42,6 +44,8 @@ _MODULES = ("covariance", "hyper")
 __all__ = [
     "Assumptions",
     "Background",
+    "Correlation",
+    "Difference",
     "FixedEffect",
     "FluxBlock",
     "InverseProblem",
@@ -55,7 +59,6 @@ __all__ = [
     "Total",
     "covariance",
     "hyper",
-    "posterior_dataset",
     "prior_totals",
     "solve",
 ]

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.inversion.state import FluxBlock
+from monitor.errors import InputError
+from monitor.inversion.receptors import Difference
+from monitor.inversion.state import Correlation, FluxBlock
 
 
 @dataclass(frozen=True)
@@ -20,16 +22,18 @@ class Background:
     Attributes
     ----------
     per
-        "network": one inflow for all stations; "station": one each.
+        "network": one AR(1) process for all stations; "station": one each; "side": one per inflow side
+        (N, E, S, W by the wind at the receptor).
     sd_ppm, correlation_hours
         Of the AR(1) process.
     offset_sd_ppm
         Of the constant, one per epoch.
     station_offset_sd_ppm
         Of a constant per station and epoch (scale differences); 0 for none.
+    station_drift_sd_ppm
+        Of a drift per station and epoch, linear in time, in ppm per 30 days; 0 for none.
     by_side
-        A factor on the AR(1) process and a constant per inflow side (N, E, S, W by the wind at the
-        receptor), both estimated.
+        A factor on the AR(1) process and a constant per inflow side, both estimated.
     """
 
     per: str = "network"
@@ -37,6 +41,7 @@ class Background:
     correlation_hours: float = 48.0
     offset_sd_ppm: float = 10.0
     station_offset_sd_ppm: float = 0.0
+    station_drift_sd_ppm: float = 0.0
     by_side: bool = False
 
 
@@ -76,12 +81,29 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which hours are used, and how they are averaged ("hourly" or "daily")."""
+    """Which hours are used, and what is made of them.
+
+    Attributes
+    ----------
+    average
+        "hourly" or "daily".
+    local_hours
+        First and last (exclusive) hour of the local day that is used.
+    min_hours
+        Least number of hours in a daily mean.
+    differences
+        Pairs of stations whose difference replaces their values; other stations keep theirs.
+    """
 
     average: str = "hourly"
     local_hours: tuple[int, int] = (0, 24)
     min_hours: int = 1
     utc_offset_h: float = 0.0
+    differences: tuple[Difference, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.average not in ("hourly", "daily"):
+            raise InputError(f"no average '{self.average}'", expected="hourly, daily")
 
 
 @dataclass(frozen=True)
@@ -116,10 +138,19 @@ class TransportScale:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """All of an inversion."""
+    """All of an inversion.
 
-    state: tuple[FluxBlock, ...] = (FluxBlock("total"),)
+    Attributes
+    ----------
+    state
+        The blocks of fluxes; empty for one block of cells for each prior.
+    correlation
+        Of the errors of the prior, for blocks that have none of their own.
+    """
+
+    state: tuple[FluxBlock, ...] = ()
     background: Background = field(default_factory=Background)
     mismatch: Mismatch = field(default_factory=Mismatch)
+    correlation: Correlation = field(default_factory=Correlation)
     selection: Selection = field(default_factory=Selection)
     estimate_scales: bool = True

@@ -14,9 +14,7 @@ hours, distances in km.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -69,128 +67,6 @@ class Component(Protocol):
         ...
 
 
-def exponential(distance: np.ndarray, length: float) -> np.ndarray:
-    """exp(−d/ℓ), the correlation of a Markov (AR(1), Ornstein–Uhlenbeck) process."""
-    return np.asarray(np.exp(-distance / length))
-
-
-@dataclass(frozen=True, eq=False)
-class SpaceTimeBlock:
-    """H Q Hᵀ of a flux block: Q = v² (T ⊗ S), S = exp(−d/ℓ), T = exp(−|Δt|/τ) over the time steps.
-
-    An observation touches the steps its footprint reaches.  The (row, step) pairs with influence are the
-    *pieces*; with g the footprint of a piece times the reference σ of the cells,
-
-        K = v² A (T_pieces ∘ G S Gᵀ) Aᵀ,     A (n, pieces) sums the pieces of an observation.
-
-    Attributes
-    ----------
-    pieces : (q, s)
-        G [µmol mol⁻¹ per unit of v].
-    row, step : (q,)
-        Observation and time step of each piece.
-    n : int
-        Number of observations.
-    distance_km : (s, s)
-    step_hours : (p,)
-        Middles of the time steps.
-    scale, length, time : Parameter
-    """
-
-    name: str
-    pieces: np.ndarray
-    row: np.ndarray
-    step: np.ndarray
-    n: int
-    distance_km: np.ndarray
-    step_hours: np.ndarray
-    scale: Parameter
-    length: Parameter
-    time: Parameter
-    _projected: Callable[[float], tuple[np.ndarray, np.ndarray]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        # the projection through S costs q·s² and depends on the length alone: keep the last few
-        object.__setattr__(self, "_projected", lru_cache(maxsize=3)(self._project))
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        jacobian: tuple[np.ndarray, ...],
-        distance_km: np.ndarray,
-        step_hours: np.ndarray,
-        parameters: tuple[Parameter, Parameter, Parameter],
-    ) -> SpaceTimeBlock:
-        """From one (n, s) array per time step."""
-        rows = [np.flatnonzero(np.any(part != 0, axis=1)) for part in jacobian]
-        return cls(
-            name,
-            np.concatenate([part[r] for part, r in zip(jacobian, rows, strict=True)]),
-            np.concatenate(rows),
-            np.repeat(np.arange(len(jacobian)), [r.size for r in rows]),
-            jacobian[0].shape[0],
-            distance_km,
-            step_hours,
-            *parameters,
-        )
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return (self.scale, self.length, self.time)
-
-    def _project(self, length: float) -> tuple[np.ndarray, np.ndarray]:
-        """G S Gᵀ and G (∂S/∂ln ℓ) Gᵀ (q, q); the latter is empty when the length is held fixed."""
-        space = exponential(self.distance_km, length)
-        plain = (self.pieces @ space) @ self.pieces.T
-        if self.length.log_sd == 0:
-            return plain, np.zeros((0, 0))
-        space *= self.distance_km / length
-        return plain, (self.pieces @ space) @ self.pieces.T
-
-    def _lag(self) -> np.ndarray:
-        return np.asarray(np.abs(self.step_hours[:, None] - self.step_hours[None, :]))
-
-    def _between_pieces(self, matrix: np.ndarray) -> np.ndarray:
-        """A (p, p) matrix spread to pieces (q, q)."""
-        return np.asarray(matrix[self.step[:, None], self.step[None, :]])
-
-    def _one_piece_each(self) -> bool:
-        return self.row.size == self.n and bool((np.sort(self.row) == np.arange(self.n)).all())
-
-    def covariance(self, values: np.ndarray) -> np.ndarray:
-        scale, length, tau = values
-        plain, _ = self._projected(float(length))
-        parts = scale**2 * plain * self._between_pieces(exponential(self._lag(), tau))
-        if self._one_piece_each():
-            back = np.argsort(self.row)
-            return np.asarray(parts[back[:, None], back[None, :]])
-        gather = sp.csr_array(
-            (np.ones(self.row.size), (self.row, np.arange(self.row.size))), (self.n, self.row.size)
-        )
-        return np.asarray(gather @ (gather @ parts).T)
-
-    def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        scale, length, tau = values
-        plain, slope = self._projected(float(length))
-        time = exponential(self._lag(), tau)
-        weighted = weight[self.row[:, None], self.row[None, :]] * self._between_pieces(time)
-        by_length = float(np.sum(weighted * slope)) if slope.size else 0.0
-        weighted *= plain
-        by_time = (
-            float(np.sum(weighted * self._between_pieces(self._lag() / tau))) if self.time.log_sd else 0.0
-        )
-        return np.asarray(scale**2 * np.array([2.0 * float(weighted.sum()), by_length, by_time]))
-
-    def select(self, keep: np.ndarray) -> SpaceTimeBlock:
-        place = np.full(self.n, -1)
-        place[keep] = np.arange(keep.size)
-        kept = place[self.row] >= 0
-        return replace(
-            self, pieces=self.pieces[kept], row=place[self.row[kept]], step=self.step[kept], n=keep.size
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class TemporalProcess:
     """An AR(1) process per group, K_ij = v² p_i p_j exp(−|t_i − t_j|/τ) if i, j are of one group.
@@ -213,15 +89,15 @@ class TemporalProcess:
     def parameters(self) -> tuple[Parameter, ...]:
         return (self.scale, self.time, *self.factors)
 
-    def _profile(self, values: np.ndarray) -> np.ndarray:
+    def profile(self, values: np.ndarray) -> np.ndarray:
         profile = values[0] * self.amplitude
         return np.asarray(profile if self.classes is None else profile * values[2:][self.classes])
 
     def covariance(self, values: np.ndarray) -> np.ndarray:
-        return np.asarray(markov_covariance(self.hours, self.group, self._profile(values), values[1]))
+        return np.asarray(markov_covariance(self.hours, self.group, self.profile(values), values[1]))
 
     def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        rows, slope = markov_contract(self.hours, self.group, self._profile(values), values[1], weight)
+        rows, slope = markov_contract(self.hours, self.group, self.profile(values), values[1], weight)
         by_class = (
             np.zeros(0)
             if self.classes is None
@@ -297,6 +173,40 @@ class LowRank:
 
     def select(self, keep: np.ndarray) -> LowRank:
         return LowRank(self.name, self.columns[keep], self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Combined:
+    """A part of observations that are linear combinations of others, D K Dᵀ: differences.
+
+    Attributes
+    ----------
+    part : Component
+        Of the observations that are combined (n₀).
+    operator : (n, n₀) csr
+        D.
+    """
+
+    part: Component
+    operator: sp.csr_array
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.part.parameters
+
+    def covariance(self, values: np.ndarray) -> np.ndarray:
+        return np.asarray(self.operator @ np.asarray(self.operator @ self.part.covariance(values)).T)
+
+    def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        back = self.operator.T
+        return self.part.contract(values, np.asarray(back @ np.asarray(back @ weight).T))
+
+    def select(self, keep: np.ndarray) -> Combined:
+        return replace(self, operator=self.operator[keep])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 import xarray as xr
 
 from monitor import units
+from monitor.contracts import ensure_posterior
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.mismatch import BACKGROUND
-from monitor.inversion.posterior import Posterior, Total, flux_map, prior_totals
+from monitor.inversion.posterior import Posterior, flux_map, prior_totals
+from monitor.inversion.totals import Total, ensure_regions_fit, region_totals
 
 
 def posterior_dataset(
-    posterior: Posterior, regions: xr.Dataset, transport: TransportScale | None = None
+    posterior: Posterior, regions: xr.Dataset | None = None, transport: TransportScale | None = None
 ) -> xr.Dataset:
-    """Maps, totals with full covariance, series, hyperparameters and diagnostics.
+    """Maps, totals with full covariance and averaging kernels, series, hyperparameters and diagnostics.
 
-    Parameters
-    ----------
-    posterior : Posterior
-    regions : xr.Dataset
-        The regions contract on the problem's grid.
-    transport : TransportScale, optional
-        A multiplicative transport error to add to the covariance of the totals.
-
-    Returns
-    -------
-    xr.Dataset
-        dims `total` (coords total_region, total_block, total_epoch), (block, epoch, lat, lon),
-        `observation`, `hyperparameter`.
+    See `Posterior.to_dataset`.
     """
+    problem, d = posterior.problem, posterior.diagnostics
+    chosen = problem.regions if regions is None else ensure_regions_fit(regions, problem.grid)
     parts = [
         _maps(posterior),
-        _totals(posterior, regions, transport or TransportScale()),
+        _totals(posterior, chosen, transport or TransportScale()),
         _series(posterior),
         _hyperparameters(posterior),
     ]
     dataset = xr.merge(parts, combine_attrs="override", join="exact")
-    d = posterior.diagnostics
     dataset.attrs = {
         "Conventions": "CF-1.8",
-        "species": posterior.problem.species,
-        "n_observations": posterior.problem.table.n,
+        "species": problem.species,
+        "n_observations": problem.table.n,
         "chi2": d.chi2,
         "dofs": d.dofs,
         "background_share": d.background_share,
@@ -53,8 +46,24 @@ def posterior_dataset(
         "loo_coverage": d.loo_coverage,
         "innovation_lag1": d.lag1,
         "log_evidence": posterior.hyperparameters.log_evidence,
+        "configuration": json.dumps(
+            _configuration(posterior, transport or TransportScale()), ensure_ascii=False
+        ),
     }
-    return dataset
+    return ensure_posterior(dataset)
+
+
+def _configuration(posterior: Posterior, transport: TransportScale) -> dict[str, object]:
+    """What made this posterior: assumptions, epochs, what was left out."""
+    problem = posterior.problem
+    return {
+        "assumptions": asdict(problem.assumptions),
+        "transport": asdict(transport),
+        "epochs": {name: epoch.as_json() for name, epoch in problem.epochs.items()},
+        "inlets": list(problem.table.inlets),
+        "excluded": dict(problem.table.excluded),
+        "grid": problem.grid.describe(),
+    }
 
 
 def _maps(posterior: Posterior) -> xr.Dataset:
@@ -84,31 +93,14 @@ def _maps(posterior: Posterior) -> xr.Dataset:
     )
 
 
-def region_totals(posterior: Posterior, regions: xr.Dataset) -> list[tuple[str, str, str, Total]]:
-    """(region, block, epoch, total) for all combinations."""
-    problem = posterior.problem
-    area = problem.grid.cell_area_m2().ravel() * units.tonnes_per_year(problem.species)
-    return [
-        (
-            str(region),
-            block.name,
-            epoch,
-            Total(f"{region} {block.name} {epoch}", block.name, weight, interval),
-        )
-        for region in regions["region"].values
-        for weight in [regions["fraction"].sel(region=region).values.ravel() * area]
-        for block in problem.blocks
-        for epoch, interval in problem.epochs.items()
-    ]
-
-
 def _totals(posterior: Posterior, regions: xr.Dataset, transport: TransportScale) -> xr.Dataset:
     problem = posterior.problem
-    rows = region_totals(posterior, regions)
-    totals = [total for *_, total in rows]
+    totals = region_totals(
+        regions, problem.species, problem.grid, [b.name for b in problem.blocks], problem.epochs
+    )
     found, prior = posterior.totals(totals), prior_totals(problem, totals)
     estimate = prior + found.shift
-    covariance = transport.inflate(estimate, found.covariance, np.array([r[2] for r in rows]))
+    covariance = transport.inflate(estimate, found.covariance, np.array([t.epoch for t in totals]))
     unit = {"units": units.level_unit(problem.species)}
     square = {"units": f"({unit['units']})2"}
     before, after = np.diagonal(found.prior_covariance), np.diagonal(found.covariance)
@@ -125,13 +117,40 @@ def _totals(posterior: Posterior, regions: xr.Dataset, transport: TransportScale
                 found.gain,
                 {"units": f"{unit['units']} / ({units.MOLE_FRACTION})"},
             ),
+            "averaging_kernel": (
+                ("total", "block", "lat", "lon"),
+                _averaging_kernels(posterior, totals, found.gain),
+                {
+                    "units": f"{unit['units']} / ({units.FLUX})",
+                    "long_name": "change of the total by a true change of one cell in the total's epoch",
+                },
+            ),
         },
         coords={
-            "total_region": ("total", [r[0] for r in rows]),
-            "total_block": ("total", [r[1] for r in rows]),
-            "total_epoch": ("total", [r[2] for r in rows]),
+            "total_region": ("total", [t.region for t in totals]),
+            "total_block": ("total", [t.block for t in totals]),
+            "total_epoch": ("total", [t.epoch for t in totals]),
         },
     )
+
+
+def _averaging_kernels(posterior: Posterior, totals: list[Total], gain: np.ndarray) -> np.ndarray:
+    """∂T̂/∂(flux of a cell in the total's epoch) = K H, (total, block, lat, lon).
+
+    NaN for a block whose unknowns scale its prior: its cells cannot change on their own.
+    """
+    problem = posterior.problem
+    out = np.full(
+        (len(totals), len(problem.blocks), problem.grid.lat_deg.size * problem.grid.lon_deg.size), np.nan
+    )
+    for k, block in enumerate(problem.blocks):
+        if block.fields is not None:
+            continue
+        shown = (block.jacobian.T @ gain.T).T.reshape(len(totals), *block.shape)
+        for i, total in enumerate(totals):
+            inside = (block.steps[:, 0] < total.interval.end64) & (block.steps[:, 1] > total.interval.start64)
+            out[i, k] = inside @ shown[i]
+    return out.reshape(len(totals), len(problem.blocks), *problem.grid.shape)
 
 
 def _series(posterior: Posterior) -> xr.Dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,50 +10,48 @@ from monitor.domain import Interval
 from monitor.errors import InputError
 from monitor.inversion.assumptions import Assumptions, Background
 from monitor.inversion.components import Component, Independent, LowRank, Parameter, TemporalProcess
+from monitor.inversion.state import middle_hours
 from monitor.inversion.table import ObservationTable
 
 #: Names of the background's components (the part B C Bᵀ of Ψ).
-BACKGROUND = ("inflow offset", "side offset", "station offset", "inflow")
+BACKGROUND = ("inflow offset", "side offset", "station offset", "station drift", "inflow")
 #: 1σ of the logarithm of a scale that multiplies a map: the size of the map must not vote.
 LOOSE = 2.0
+_HOURS_PER_MONTH = 30.0 * 24.0
 
 
 def background_components(
     background: Background, table: ObservationTable, epochs: Mapping[str, Interval], freedom: float
 ) -> list[Component]:
-    """B C Bᵀ: constants per epoch, side and station, and the AR(1) inflow.
+    """B C Bᵀ: constants per epoch, side and station, drifts, and the AR(1) inflow.
 
     `freedom` is 1 where the scales are estimated, 0 where they are held.
     """
-    n = table.n
-    epoch = np.zeros(n, dtype="i8")
+    epoch = np.zeros(table.n, dtype="i8")
     for k, interval in enumerate(epochs.values()):
         epoch[(table.start >= interval.start64) & (table.start < interval.end64)] = k
-    per_epoch = np.eye(len(epochs))[epoch]
-    group = table.station.astype("i8") if background.per == "station" else np.zeros(n, dtype="i8")
+    seen = table.exposure[:, None]
     parts: list[Component] = [
-        LowRank("inflow offset", per_epoch, Parameter("inflow offset", background.offset_sd_ppm, 0.0, "ppm"))
-    ]
-    side, factors = _sides(table) if background.by_side else (None, ())
-    if side is not None:
-        parts.append(
-            LowRank(
-                "side offset",
-                np.eye(4)[side],
-                Parameter("side offset", background.sd_ppm, 0.7 * freedom, "ppm"),
-            )
+        LowRank(
+            "inflow offset",
+            seen * np.eye(len(epochs))[epoch],
+            Parameter("inflow offset", background.offset_sd_ppm, 0.0, "ppm"),
         )
-        factors = tuple(replace(f, log_sd=0.5 * freedom) for f in factors)
-    if background.station_offset_sd_ppm > 0 and len(table.inlets) > 1:
-        columns = np.eye(len(table.inlets) * len(epochs))[table.station * len(epochs) + epoch]
-        scale = Parameter("station offset", background.station_offset_sd_ppm, 0.0, "ppm")
-        parts.append(LowRank("station offset", columns, scale))
+    ]
+    side: np.ndarray | None = None
+    factors: tuple[Parameter, ...] = ()
+    if background.by_side:
+        side = _sides(table)
+        scale = Parameter("side offset", background.sd_ppm, 0.7 * freedom, "ppm")
+        parts.append(LowRank("side offset", seen * np.eye(4)[side], scale))
+        factors = tuple(Parameter(f"inflow {name}", 1.0, 0.5 * freedom) for name in "NESW")
+    parts += _station_components(background, table, epochs, epoch)
     parts.append(
         TemporalProcess(
             "inflow",
             table.hours,
-            group,
-            np.ones(n),
+            _inflow_group(background, table),
+            table.exposure,
             Parameter("inflow sd", background.sd_ppm, freedom, "ppm"),
             Parameter("inflow time", background.correlation_hours, 0.7 * freedom, "h"),
             side,
@@ -64,15 +61,43 @@ def background_components(
     return parts
 
 
-def _sides(table: ObservationTable) -> tuple[np.ndarray, tuple[Parameter, ...]]:
-    if not np.isfinite(table.wind_from_deg).all():
+def _station_components(
+    background: Background, table: ObservationTable, epochs: Mapping[str, Interval], epoch: np.ndarray
+) -> list[Component]:
+    """A constant, and a drift about the middle of the epoch, per station and epoch."""
+    columns = np.eye(len(table.inlets) * len(epochs))[table.station * len(epochs) + epoch]
+    parts: list[Component] = []
+    # the constant of a station alone is that of the inflow
+    if background.station_offset_sd_ppm > 0 and len(table.inlets) > 1:
+        scale = Parameter("station offset", background.station_offset_sd_ppm, 0.0, "ppm")
+        parts.append(LowRank("station offset", columns, scale))
+    if background.station_drift_sd_ppm > 0:
+        middle = middle_hours(np.array([[e.start64, e.end64] for e in epochs.values()]))
+        months = (table.hours - middle[epoch]) / _HOURS_PER_MONTH
+        scale = Parameter("station drift", background.station_drift_sd_ppm, 0.0, "ppm (30 d)-1")
+        parts.append(LowRank("station drift", months[:, None] * columns, scale))
+    return parts
+
+
+def _inflow_group(background: Background, table: ObservationTable) -> np.ndarray:
+    """The process that each observation belongs to (n,)."""
+    if background.per == "network":
+        return np.zeros(table.n, dtype="i8")
+    return table.station.astype("i8") if background.per == "station" else _sides(table)
+
+
+def _sides(table: ObservationTable) -> np.ndarray:
+    """Side of the inflow at each observation (n,): 0 N, 1 E, 2 S, 3 W."""
+    unknown = np.flatnonzero(~np.isfinite(table.wind_from_deg))
+    if unknown.size:
         raise InputError(
             "inflow by side needs the wind at the receptor",
-            found="footprints without wind_direction",
-            remedy="set background.by_side = false, or use footprints that carry the wind",
+            expected="footprints with wind_direction",
+            found=f"{unknown.size} observations without, the first of {table.names[unknown[0]]}",
+            remedy='set background.by_side = false and per = "network" or "station", or use footprints '
+            "that carry the wind",
         )
-    side = (((table.wind_from_deg + 45.0) % 360.0) // 90.0).astype("i8")
-    return side, tuple(Parameter(f"inflow {name}", 1.0, 0.5) for name in "NESW")
+    return np.asarray(((table.wind_from_deg + 45.0) % 360.0 // 90.0).astype("i8"))
 
 
 def mismatch_components(

@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from dataclasses import field as default
+from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
+import xarray as xr
 from scipy.linalg import solve_triangular
 
 from monitor.domain import Interval
 from monitor.inversion import hyper
-from monitor.inversion.components import cholesky_or_error, exponential
+from monitor.inversion.components import cholesky_or_error
+from monitor.inversion.covariance import Kronecker
 from monitor.inversion.diagnostics import Diagnostics, diagnose
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import Solution, TotalEstimate, estimate_totals, solve_factored
 from monitor.inversion.state import StateBlock, overlap_share
+from monitor.inversion.totals import FixedEffect, Total
 
-
-@dataclass(frozen=True, eq=False)
-class Total:
-    """A quantity Σ weight · flux of one block, averaged over an interval.
-
-    `weight` (n_cells,) is area fraction × cell area × unit factor, so the total has the unit of the
-    factor: `monitor.units.tonnes_per_year` gives t of the gas per year.
-    """
-
-    name: str
-    block: str
-    weight: np.ndarray
-    interval: Interval
-
-
-@dataclass(frozen=True, eq=False)
-class FixedEffect:
-    """A flux pattern [µmol m⁻² s⁻¹] in one block and interval whose strength has a flat prior.
-
-    Attributes
-    ----------
-    adds : mapping of total's name -> value
-        What the pattern adds to a total where that is not its weight times `field`: an emission known to
-        lie inside a region counts there in full, although the region's edge cuts its cell.
-    """
-
-    name: str
-    block: str
-    field: np.ndarray
-    interval: Interval
-    adds: Mapping[str, float] = default(default_factory=dict)
+if TYPE_CHECKING:
+    from monitor.inversion.assumptions import TransportScale
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +65,25 @@ class Posterior:
         """Another problem (a subset of the observations) at the same hyperparameters."""
         return replace(self, problem=problem).at(self.values)
 
+    def to_dataset(
+        self, regions: xr.Dataset | None = None, transport: TransportScale | None = None
+    ) -> xr.Dataset:
+        """The posterior contract (`monitor.contracts.ensure_posterior`).
+
+        Dims `total` (coords total_region, total_block, total_epoch), (block, epoch, lat, lon),
+        `observation`, `hyperparameter`.
+
+        Parameters
+        ----------
+        regions : xr.Dataset, optional
+            Other regions than the problem's own.
+        transport : TransportScale, optional
+            A multiplicative transport error to add to the covariance of the totals.
+        """
+        from monitor.inversion.dataset import posterior_dataset
+
+        return posterior_dataset(self, regions, transport)
+
     def totals(self, totals: Sequence[Total], effects: Sequence[FixedEffect] = ()) -> TotalEstimate:
         """Totals with their covariance, within and between hyperparameters, inflated.
 
@@ -109,9 +103,12 @@ class Posterior:
 
 def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray:
     """A x_a, one per total (k,)."""
-    rows = [problem.block(t.block).loading(t.weight, t.interval) for t in totals]
+    blocks = [problem.block(t.block) for t in totals]
     return np.array(
-        [float(np.sum(a * problem.block(t.block).prior)) for a, t in zip(rows, totals, strict=True)]
+        [
+            float(np.sum(b.loading(t.weight, t.interval) * b.prior))
+            for b, t in zip(blocks, totals, strict=True)
+        ]
     )
 
 
@@ -171,14 +168,12 @@ def totals_of(
     """Totals from a solution whose fixed effects are `effects`."""
     cross = np.zeros((problem.table.n, len(totals)))
     prior = np.zeros((len(totals), len(totals)))
-    for block in problem.blocks:
-        mine = [i for i, t in enumerate(totals) if t.block == block.name]
-        if not mine:
-            continue
-        rows = np.stack([block.loading(totals[i].weight, totals[i].interval) for i in mine])
-        spread = block.covariance_times(problem.values_of(block.name, values), rows)
-        cross[:, mine] = block.observe(spread)
-        prior[np.ix_(mine, mine)] = np.einsum("kps,jps->kj", rows, spread)
+    for name in dict.fromkeys(t.block for t in totals):
+        block = problem.block(name)
+        mine = [i for i, t in enumerate(totals) if t.block == name]
+        seen, spread = block.cross(problem.values_of(name, values), [totals[i] for i in mine])
+        cross[:, mine] = seen
+        prior[np.ix_(mine, mine)] = spread
     loading = np.array([[_loading(problem, t, e) for e in effects] for t in totals]).reshape(len(totals), -1)
     return estimate_totals(solution, cross, prior, loading)
 
@@ -203,25 +198,27 @@ class FluxMap:
 
 
 def flux_map(posterior: Posterior, name: str, interval: Interval) -> FluxMap:
-    """Prior and posterior mean flux and their 1σ in every cell, exact."""
+    """Prior and posterior mean flux and their 1σ in every cell, exact.
+
+    With g(t, c) what the unknown counts in the mean flux of cell c, C = H Q gᵀ is made of
+
+        C(i, c) = Σ_t' Σ_c' H_i(t', c') σ(t', c') S(c', c) [T (g σ)](t', c)
+    """
     problem, block = posterior.problem, posterior.problem.block(name)
     values = problem.values_of(name, posterior.values)
     share = overlap_share(block.steps, interval)
-    if block.fields is not None:
+    if block.is_pattern:
         return _pattern_map(posterior, block, values, share)
-    scale, length, tau = values
-    space = exponential(block.distance_km, length)
-    time = exponential(np.abs(block.step_hours[:, None] - block.step_hours[None, :]), tau)
-    spread = time @ (share[:, None] * block.sigma)
-    cross = np.zeros((problem.table.n, block.sigma.shape[1]))
-    for k, step in enumerate(block.jacobian):
-        rows = np.flatnonzero(np.any(step != 0, axis=1))
-        cross[rows] += ((step[rows] * block.sigma[k]) @ space) * spread[k]
-    cross *= scale**2
-    prior_variance = scale**2 * np.sum(share[:, None] * block.sigma * spread, axis=0)
+    q = block.covariance(values)
+    in_time, per_cell = q.deviation
+    counts = share[:, None] * (np.ones(block.shape) if block.fields is None else block.fields)
+    weighted = counts * in_time * per_cell
+    spread = q.time.matvec(weighted)
+    cross = _map_cross(block, q, spread)
+    prior_variance = np.sum(weighted * spread, axis=0)
     half = solve_triangular(posterior.solution.lower, cross, lower=True, check_finite=False)
     variance = np.maximum(prior_variance - np.einsum("nc,nc->c", half, half), 0.0)
-    prior = share @ block.prior
+    prior = np.sum(counts * block.prior, axis=0)
     return FluxMap(
         prior,
         prior + cross.T @ posterior.solution.alpha,
@@ -230,18 +227,48 @@ def flux_map(posterior: Posterior, name: str, interval: Interval) -> FluxMap:
     )
 
 
+def _map_cross(block: StateBlock, q: Kronecker, spread: np.ndarray) -> np.ndarray:
+    """C (n, s), a step at a time; at once where σ and the fields do not change in time."""
+    in_time, per_cell = q.deviation
+    p, s = block.shape
+    cross = np.zeros((block.jacobian.shape[0], s))
+    size = np.abs(spread).max(axis=0)
+    profile = spread[:, int(np.argmax(size))] / max(float(size.max()), np.finfo(float).tiny)
+    field = spread[int(np.argmax(np.abs(profile)))]
+    scale = profile[int(np.argmax(np.abs(profile)))]
+    if (
+        q.separable
+        and scale != 0
+        and np.allclose(spread, np.outer(profile / scale, field), rtol=1e-13, atol=0)
+    ):
+        weight = sp.diags_array((in_time * (profile / scale)[:, None] * per_cell).ravel())
+        cell = sp.vstack([sp.eye_array(s)] * p, format="csr")
+        return np.asarray(_in_space(q, (block.jacobian @ weight @ cell).toarray()) * field)
+    columns = block.jacobian.tocsc()
+    sigma = np.broadcast_to(in_time * per_cell, (p, s))
+    for k in np.flatnonzero(np.any(spread != 0, axis=1)):
+        part = columns[:, k * s : (k + 1) * s].tocsr()
+        rows = np.flatnonzero(np.diff(part.indptr))
+        if rows.size:
+            cross[rows] += _in_space(q, part[rows].toarray() * sigma[k]) * spread[k]
+    return cross
+
+
+def _in_space(q: Kronecker, fields: np.ndarray) -> np.ndarray:
+    """Fields (k, s) times S."""
+    return np.asarray(q.space.matvec(np.ascontiguousarray(fields.T)).T)
+
+
 def _pattern_map(posterior: Posterior, block: StateBlock, values: np.ndarray, share: np.ndarray) -> FluxMap:
-    p = block.steps.shape[0]
-    rows = np.eye(p)[:, :, None]
-    spread = block.covariance_times(values, rows)
-    cross = block.observe(spread)
-    prior_covariance = spread[:, :, 0]
+    q = block.covariance(values)
+    prior_covariance = q.dense()
+    cross = block.jacobian @ prior_covariance
     covariance = prior_covariance - cross.T @ posterior.solution.weigh(cross)
-    scaling = 1.0 + cross.T @ posterior.solution.alpha
+    scaling = block.prior[:, 0] + cross.T @ posterior.solution.alpha
     fields = share[:, None] * np.asarray(block.fields)
 
     def sd(matrix: np.ndarray) -> np.ndarray:
         variance = np.einsum("pc,pq,qc->c", fields, matrix, fields)
         return np.asarray(np.sqrt(posterior.inflation * np.maximum(variance, 0.0)))
 
-    return FluxMap(fields.sum(axis=0), scaling @ fields, sd(prior_covariance), sd(covariance))
+    return FluxMap(block.prior[:, 0] @ fields, scaling @ fields, sd(prior_covariance), sd(covariance))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
 import xarray as xr
 
-from monitor.contracts import ensure_flux, grid_of
+from monitor.contracts import ensure_observations, grid_of
 from monitor.domain import Grid, Interval
-from monitor.errors import GridError, InputError
+from monitor.errors import GridError, InputError, UnitError
 from monitor.inversion.assumptions import Assumptions
-from monitor.inversion.components import Component, ObservationModel, Parameter
-from monitor.inversion.mismatch import LOOSE, background_components, mismatch_components
-from monitor.inversion.state import FluxBlock, StateBlock, distance_km, time_steps
-from monitor.inversion.table import ObservationTable, join
-from monitor.transport.footprints import select_receptors
-from monitor.transport.forward import jacobian, modelled_enhancement
+from monitor.inversion.blocks import build_block
+from monitor.inversion.components import Combined, Component, ObservationModel
+from monitor.inversion.linear_problem import LinearProblem
+from monitor.inversion.mismatch import background_components, mismatch_components
+from monitor.inversion.state import FluxBlock, StateBlock
+from monitor.inversion.table import Footprints, ObservationTable, join, levels_of, take_differences
+from monitor.inversion.totals import Total, ensure_regions_fit, region_totals, whole_grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,8 @@ class InverseProblem:
         Reference enhancement, the same for all priors [µmol mol⁻¹].
     model : ObservationModel
         Ψ as a function of the hyperparameters.
+    regions : xr.Dataset
+        Area fractions (region, lat, lon), of which the totals are made.
     """
 
     species: str
@@ -46,16 +51,18 @@ class InverseProblem:
     reference: np.ndarray
     model: ObservationModel
     assumptions: Assumptions
+    regions: xr.Dataset
 
     @classmethod
     def from_datasets(
         cls,
-        observations: Mapping[str, xr.Dataset],
-        footprints: Mapping[str, xr.Dataset],
-        prior: Mapping[str, xr.Dataset],
+        observations: xr.Dataset | Mapping[str, xr.Dataset],
+        footprints: Footprints | Mapping[str, Footprints],
+        prior: xr.Dataset | Mapping[str, xr.Dataset],
         *,
-        epochs: Mapping[str, Interval],
-        assumptions: Assumptions,
+        regions: xr.Dataset | None = None,
+        assumptions: Assumptions | None = None,
+        epochs: Mapping[str, Interval] | None = None,
         baseline: xr.DataArray | None = None,
     ) -> InverseProblem:
         """Assemble the problem.
@@ -63,35 +70,58 @@ class InverseProblem:
         Parameters
         ----------
         observations, footprints
-            By inlet: hourly observations and hourly footprints (their contracts).
+            Hourly observations and hourly footprints (their contracts), by inlet; a dataset alone is that of
+            one inlet.  An inlet with an averaging kernel (`Column`) has a footprint for each level.
         prior
-            Flux datasets by block name, on the footprints' grid.
+            Flux datasets on the footprints' grid, by block name; a dataset alone serves every block, each
+            with its own sectors.
+        regions
+            Area fractions on the footprints' grid; all cells together if absent.
+        assumptions
+            What is assumed, all of it with a default.
         epochs
-            Named periods; observations outside are not used.
+            Named periods; observations outside are not used.  One that spans all observations if absent.
         baseline
             Background over time [µmol mol⁻¹]; the mean observation if absent.
 
         Raises
         ------
-        GridError, InputError, NumericalError
+        ContractError, GridError, InputError, NumericalError, UnitError
         """
-        table = join(observations, footprints, list(epochs.values()), assumptions.selection)
-        grid = _common_grid(footprints)
-        blocks = tuple(
-            _block(b, prior, footprints, table, grid, epochs, assumptions) for b in assumptions.state
+        assumed = assumptions or Assumptions()
+        observed, seen = _by_inlet(observations, footprints)
+        elements = join(observed, seen, list((epochs or {}).values()), assumed.selection)
+        periods = dict(epochs) if epochs else {"all": _span(elements)}
+        grid = _common_grid(seen)
+        flux_blocks, maps = _by_block(prior, assumed.state)
+        assumed = replace(assumed, state=flux_blocks)
+        blocks = [build_block(b, maps[b.name], seen, elements, grid, periods, assumed) for b in flux_blocks]
+        plain = np.sum([b.predicted() for b in blocks if not b.is_pattern], axis=0)
+        reference = np.maximum(np.broadcast_to(plain, (elements.n,)), 0.0)
+        freedom = 1.0 if assumed.estimate_scales else 0.0
+        rest = (
+            *background_components(assumed.background, elements, periods, freedom),
+            *mismatch_components(assumed, elements, reference, freedom),
         )
-        reference = np.sum([b.predicted() for b in blocks if b.fields is None], axis=0)
-        reference = np.maximum(np.broadcast_to(reference, (table.n,)), 0.0)
+        at = _baseline_at(baseline, elements)
+        table, operator = take_differences(elements, assumed.selection.differences)
+        if operator is not None:
+            blocks = [replace(b, jacobian=sp.csr_array(operator @ b.jacobian)) for b in blocks]
+            rest = tuple(Combined(part, operator) for part in rest)
+            at, reference = operator @ at, operator @ reference
+        components: tuple[Component, ...] = (*(b.component for b in blocks), *rest)
+        _ensure_names_differ(components)
         return cls(
-            species=str(next(iter(observations.values())).attrs["species"]),
+            species=_common_species(observed, maps),
             grid=grid,
-            epochs=dict(epochs),
+            epochs=periods,
             table=table,
-            blocks=blocks,
-            baseline=_baseline_at(baseline, table),
+            blocks=tuple(blocks),
+            baseline=at,
             reference=reference,
-            model=_model(blocks, table, reference, assumptions, epochs),
-            assumptions=assumptions,
+            model=ObservationModel(components),
+            assumptions=assumed,
+            regions=ensure_regions_fit(whole_grid(grid) if regions is None else regions, grid),
         )
 
     @property
@@ -104,8 +134,42 @@ class InverseProblem:
         """H x_a (n,)."""
         return np.asarray(np.sum([b.predicted() for b in self.blocks], axis=0))
 
+    @property
+    def totals(self) -> list[Total]:
+        """One per region, block and epoch [t of the gas per year]."""
+        return region_totals(
+            self.regions, self.species, self.grid, [b.name for b in self.blocks], self.epochs
+        )
+
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Where the unknowns of each block, and of each part of the background, lie in `linear()`."""
+        from monitor.inversion.arrays import columns_of
+
+        return columns_of(self)
+
+    def linear(self, values: np.ndarray | None = None) -> LinearProblem:
+        """The same problem in plain arrays, at hyperparameters `values` (those stated if absent).
+
+        The background's unknowns are departures from the baseline, and the observations those above it.
+        """
+        from monitor.inversion.arrays import linear_problem
+
+        return linear_problem(self, values)
+
     def block(self, name: str) -> StateBlock:
-        return next(b for b in self.blocks if b.name == name)
+        """The block called `name`.
+
+        Raises
+        ------
+        InputError
+        """
+        for block in self.blocks:
+            if block.name == name:
+                return block
+        raise InputError(
+            f"no block '{name}'", expected=", ".join(b.name for b in self.blocks), found=f"'{name}'"
+        )
 
     def values_of(self, name: str, values: np.ndarray) -> np.ndarray:
         """The parameters of component `name` among all `values`."""
@@ -116,9 +180,9 @@ class InverseProblem:
         """H Δ (n,) of a flux `field` (n_cells) in block `name` during `interval`."""
         block = self.block(name)
         if block.fields is not None:
-            raise InputError(f"block '{name}' is a pattern; it has no cells to set")
+            raise InputError(f"block '{name}' scales its prior; it has no fluxes to set")
         inside = (block.steps[:, 0] < interval.end64) & (block.steps[:, 1] > interval.start64)
-        return np.asarray(np.sum([block.jacobian[k] @ field for k in np.flatnonzero(inside)], axis=0))
+        return np.asarray(block.jacobian @ (inside[:, None] * field[None, :]).ravel())
 
     @property
     def reference_effects(self) -> np.ndarray:
@@ -126,7 +190,7 @@ class InverseProblem:
         columns = [
             block.predicted() * ((self.table.start >= e.start64) & (self.table.start < e.end64))
             for block in self.blocks
-            if block.fields is None
+            if not block.is_pattern
             for e in self.epochs.values()
         ]
         return np.column_stack([c for c in columns if np.any(c)] or [np.zeros((self.table.n, 0))])
@@ -138,16 +202,9 @@ class InverseProblem:
 
     def select(self, keep: np.ndarray) -> InverseProblem:
         """The same problem with the observations `keep` (indices) only."""
-        table = replace(
-            self.table,
-            **{
-                name: getattr(self.table, name)[keep]
-                for name in ("start", "end", "station", "value", "uncertainty", "spread", "wind_from_deg")
-            },
-        )
         return replace(
             self,
-            table=table,
+            table=self.table.select(keep),
             blocks=tuple(b.select(keep) for b in self.blocks),
             baseline=self.baseline[keep],
             reference=self.reference[keep],
@@ -155,10 +212,87 @@ class InverseProblem:
         )
 
 
-def _common_grid(footprints: Mapping[str, xr.Dataset]) -> Grid:
-    (first_name, first), *others = footprints.items()
+def _by_inlet(
+    observations: xr.Dataset | Mapping[str, xr.Dataset], footprints: Footprints | Mapping[str, Footprints]
+) -> tuple[Mapping[str, xr.Dataset], Mapping[str, Footprints]]:
+    """Both by inlet; datasets alone are those of the observations' station."""
+    alone = isinstance(observations, xr.Dataset)
+    if alone == (isinstance(footprints, Mapping) and not isinstance(footprints, xr.Dataset)):
+        raise InputError(
+            "observations and footprints are not given in the same way",
+            expected="both as {inlet: dataset}, or both of one inlet alone",
+            found=f"observations {'alone' if alone else 'by inlet'}, footprints "
+            f"{'by inlet' if alone else 'alone'}",
+        )
+    if not isinstance(observations, xr.Dataset):
+        for dataset in observations.values():
+            ensure_observations(dataset)
+        return observations, cast("Mapping[str, Footprints]", footprints)
+    ensure_observations(observations)
+    name = str(observations.attrs["station"])
+    return {name: observations}, {name: cast("Footprints", footprints)}
+
+
+def _by_block(
+    prior: xr.Dataset | Mapping[str, xr.Dataset], state: tuple[FluxBlock, ...]
+) -> tuple[tuple[FluxBlock, ...], Mapping[str, xr.Dataset]]:
+    """The blocks, and a flux dataset for each by its name."""
+    if isinstance(prior, xr.Dataset):
+        blocks = state or (FluxBlock("total"),)
+        return blocks, {b.name: prior for b in blocks}
+    blocks = state or tuple(FluxBlock(str(name)) for name in prior)
+    names = [b.name for b in blocks]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two blocks of the state are called '{twice[0]}'", remedy="rename one of them")
+    for block in blocks:
+        if block.name not in prior:
+            raise InputError(
+                f"no prior flux for block '{block.name}'",
+                expected=", ".join(names),
+                found=", ".join(map(str, prior)) or "none",
+            )
+    return blocks, prior
+
+
+def _ensure_names_differ(components: tuple[Component, ...]) -> None:
+    names = [c.name for c in components]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(
+            f"'{twice[0]}' names a block of the state and a part of the background or the errors",
+            expected=f"none of {', '.join(names[names.index(twice[0]) + 1 :])}",
+            remedy="rename the block",
+        )
+
+
+def _span(table: ObservationTable) -> Interval:
+    """From the first observation to the end of the last."""
+    start, end = table.start.min(), table.end.max()
+    return Interval.parse(str(start.astype("datetime64[s]")), str(end.astype("datetime64[s]")))
+
+
+def _common_species(observations: Mapping[str, xr.Dataset], prior: Mapping[str, xr.Dataset]) -> str:
+    found = {f"observations {k}": str(o.attrs["species"]) for k, o in observations.items()}
+    found |= {f"prior {k}": str(p.attrs["species"]) for k, p in prior.items()}
+    species = next(iter(found.values()))
+    others = {name: gas for name, gas in found.items() if gas != species}
+    if others:
+        name, gas = next(iter(others.items()))
+        raise UnitError(
+            f"{name} is of another gas",
+            expected=f"{species}, as {next(iter(found))}",
+            found=gas,
+            remedy="invert one gas at a time",
+        )
+    return species
+
+
+def _common_grid(footprints: Mapping[str, Footprints]) -> Grid:
+    named = [(name, level) for name, found in footprints.items() for level in levels_of(found)]
+    first_name, first = named[0]
     grid = grid_of(first)
-    for name, dataset in others:
+    for name, dataset in named[1:]:
         if not grid.same_as(grid_of(dataset)):
             raise GridError(
                 f"footprints of {first_name} and {name} are on different grids",
@@ -170,8 +304,10 @@ def _common_grid(footprints: Mapping[str, xr.Dataset]) -> Grid:
 
 
 def _baseline_at(baseline: xr.DataArray | None, table: ObservationTable) -> np.ndarray:
+    """What each observation sees of the baseline (n,)."""
     if baseline is None:
-        return np.full(table.n, table.value.mean())
+        mean = float(table.exposure @ table.value / (table.exposure @ table.exposure))
+        return np.asarray(mean * table.exposure)
     middle = table.start + (table.end - table.start) / 2
     at = baseline.interp(time=xr.DataArray(middle, dims="observation"))
     values = np.asarray(at.values, dtype="f8")
@@ -182,138 +318,4 @@ def _baseline_at(baseline: xr.DataArray | None, table: ObservationTable) -> np.n
             expected=f"{middle.min()} … {middle.max()}",
             found=f"{lost.size} observations without, the first at {lost.min()}",
         )
-    return values
-
-
-def _block(
-    block: FluxBlock,
-    prior: Mapping[str, xr.Dataset],
-    footprints: Mapping[str, xr.Dataset],
-    table: ObservationTable,
-    grid: Grid,
-    epochs: Mapping[str, Interval],
-    assumptions: Assumptions,
-) -> StateBlock:
-    if block.name not in prior:
-        raise InputError(f"no prior flux for block '{block.name}'", found=", ".join(prior) or "none")
-    flux = _sum_of_sectors(prior[block.name], block.sectors)
-    if not grid.same_as(grid_of(flux)):
-        raise GridError(
-            f"the prior of block '{block.name}' is on another grid than the footprints",
-            expected=grid.describe(),
-            found=grid_of(flux).describe(),
-            remedy="cut or regrid the inventory to the footprints' grid",
-        )
-    steps = time_steps(list(epochs.values()), block.step_days)
-    mean = _step_means(flux, steps)
-    parameters = (
-        Parameter(f"{block.name} scale", block.relative_sd, LOOSE * assumptions.estimate_scales),
-        Parameter(
-            f"{block.name} length", block.length_km, block.length_log_sd * assumptions.estimate_scales, "km"
-        ),
-        Parameter(f"{block.name} time", block.time_days * 24.0, 0.0, "h"),
-    )
-    if block.resolution == "pattern":
-        columns = _pattern_jacobian(block, flux, footprints, table, steps, assumptions)
-        ones = np.ones((steps.shape[0], 1))
-        return StateBlock(block.name, steps, columns, ones, ones, mean, np.zeros((1, 1)), parameters)
-    columns = _cell_jacobian(block, footprints, table, steps, grid, assumptions)
-    sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
-    return StateBlock(block.name, steps, columns, mean, sigma, None, distance_km(grid), parameters)
-
-
-def _sum_of_sectors(flux: xr.Dataset, sectors: tuple[str, ...]) -> xr.Dataset:
-    ensure_flux(flux)
-    known = [str(s) for s in flux["sector"].values]
-    wanted = known if sectors == ("*",) else [s for s in sectors if s in known]
-    if not wanted:
-        raise InputError(
-            "the prior has none of the block's sectors", expected=", ".join(sectors), found=", ".join(known)
-        )
-    chosen = flux.sel(sector=wanted)
-    total = chosen["flux"].sum("sector", keep_attrs=True).expand_dims(sector=["sum"])
-    return flux.drop_vars(["flux", "sector"]).assign(flux=total)
-
-
-def _step_means(flux: xr.Dataset, steps: np.ndarray) -> np.ndarray:
-    """Mean flux in each step (p, n_cells); a flux of one time step is constant."""
-    values = flux["flux"].values[0].reshape(flux.sizes["time"], -1)
-    if values.shape[0] == 1:
-        return np.repeat(values, steps.shape[0], axis=0)
-    bounds = flux["time_bnds"].values
-    out = np.zeros((steps.shape[0], values.shape[1]))
-    for k, (start, end) in enumerate(steps):
-        part = np.minimum(bounds[:, 1], end) - np.maximum(bounds[:, 0], start)
-        weight = np.maximum(part / np.timedelta64(1, "s"), 0.0)
-        if weight.sum() == 0:
-            raise InputError("the prior does not cover a time step", expected=f"{start} … {end}")
-        out[k] = weight @ values / weight.sum()
-    return out
-
-
-def _hour_weights(block: FluxBlock, dataset: xr.Dataset, utc_offset_h: float) -> np.ndarray:
-    if not block.hour_factors:
-        return np.ones(dataset.sizes["receptor"])
-    local = dataset["time"].values + np.timedelta64(round(utc_offset_h * 3600), "s")
-    hour = ((local - local.astype("datetime64[D]")) / np.timedelta64(3600, "s")).astype(int)
-    return np.asarray(np.asarray(block.hour_factors)[hour])
-
-
-def _cell_jacobian(
-    block: FluxBlock,
-    footprints: Mapping[str, xr.Dataset],
-    table: ObservationTable,
-    steps: np.ndarray,
-    grid: Grid,
-    assumptions: Assumptions,
-) -> tuple[np.ndarray, ...]:
-    n_cells = grid.shape[0] * grid.shape[1]
-    rows = []
-    for inlet in table.inlets:
-        average, dataset = table.averaging[inlet], footprints[inlet]
-        used = np.unique(average.indices)
-        part = select_receptors(dataset, used)
-        weights = _hour_weights(block, part, assumptions.selection.utc_offset_h)
-        operator = sp.diags_array(weights) @ jacobian(part, steps, early="first")
-        rows.append((average[:, used] @ operator).tocsr())
-    stacked = sp.vstack(rows).tocsc()
-    return tuple(
-        np.ascontiguousarray(stacked[:, k * n_cells : (k + 1) * n_cells].toarray())
-        for k in range(steps.shape[0])
-    )
-
-
-def _pattern_jacobian(
-    block: FluxBlock,
-    flux: xr.Dataset,
-    footprints: Mapping[str, xr.Dataset],
-    table: ObservationTable,
-    steps: np.ndarray,
-    assumptions: Assumptions,
-) -> tuple[np.ndarray, ...]:
-    """Modelled enhancement of the field, in the column of the step that holds the observation."""
-    parts = []
-    for inlet in table.inlets:
-        average, dataset = table.averaging[inlet], footprints[inlet]
-        used = np.unique(average.indices)
-        part = select_receptors(dataset, used)
-        weights = _hour_weights(block, part, assumptions.selection.utc_offset_h)
-        modelled = modelled_enhancement(part, flux).values[0] * weights
-        parts.append(average[:, used] @ modelled)
-    enhancement = np.concatenate(parts)
-    index = np.searchsorted(steps[:, 0], table.start, side="right") - 1
-    return tuple(np.where(index == k, enhancement, 0.0)[:, None] for k in range(steps.shape[0]))
-
-
-def _model(
-    blocks: tuple[StateBlock, ...],
-    table: ObservationTable,
-    reference: np.ndarray,
-    assumptions: Assumptions,
-    epochs: Mapping[str, Interval],
-) -> ObservationModel:
-    freedom = 1.0 if assumptions.estimate_scales else 0.0
-    state: list[Component] = [b.component() for b in blocks]
-    background = background_components(assumptions.background, table, epochs, freedom)
-    mismatch = mismatch_components(assumptions, table, reference, freedom)
-    return ObservationModel((*state, *background, *mismatch))
+    return np.asarray(values * table.exposure)

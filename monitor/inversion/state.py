@@ -1,19 +1,79 @@
 """The fluxes in the state vector, as named blocks over time steps and cells.
 
-A block is either a flux per (step, cell), correlated in space and time, or one scaling per step of a
-whole field.  Both are linear, so both are a `StateBlock`: a Jacobian per step, a prior mean and a
-reference standard deviation; the hyperparameters multiply the latter.
+A block is a flux per (step, cell), a scaling of its prior per (step, cell), or one scaling of the whole field
+per step.  All are linear, so all are a `StateBlock`: a sparse Jacobian, a prior mean and a reference standard
+deviation per unknown; the hyperparameters multiply the latter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 
 from monitor.domain import Grid, Interval
-from monitor.inversion.components import Component, Parameter, SpaceTimeBlock, TemporalProcess, exponential
+from monitor.errors import InputError
+from monitor.inversion.components import Parameter
+from monitor.inversion.covariance import Exponential, HourOfDay, Kronecker, Matern
+from monitor.inversion.spacetime import SpaceTimeBlock
+
+if TYPE_CHECKING:
+    from monitor.inversion.totals import Total
+
+KERNELS = ("exponential", "matern")
+RESOLUTIONS = ("cells", "scalings", "pattern")
+#: Elements of the states that are multiplied by Q at once.
+_CHUNK_ELEMENTS = 4_000_000
+_KM_PER_DEGREE = 2 * np.pi * 6371.0072 / 360.0
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """How far an error of the prior flux reaches.
+
+    Attributes
+    ----------
+    length_km, time_days
+        e-folding length, and time, of the correlation.
+    kernel
+        In space: "exponential", or "matern" of `smoothness` with `length_km` as ℓ.
+    hours_of_day
+        e-folding [h] of the correlation between hours of the day; `time_days` is then that between days.
+        ``None``: exponential in time.
+    length_log_sd
+        How far the data may move the length (1σ of its logarithm); 0 holds it fixed.
+    """
+
+    length_km: float = 10.0
+    time_days: float = 30.0
+    kernel: str = "exponential"
+    smoothness: float = 1.5
+    hours_of_day: float | None = None
+    length_log_sd: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.kernel not in KERNELS:
+            raise InputError(f"no kernel '{self.kernel}'", expected=", ".join(KERNELS))
+
+    def in_time(self, hours: np.ndarray) -> Matern | HourOfDay:
+        """Correlation between moments (p,) [h]."""
+        if self.hours_of_day is None:
+            return Exponential(24.0 * self.time_days, hours)
+        return HourOfDay(self.time_days, self.hours_of_day, hours)
+
+    def in_space(self, grid: Grid) -> Matern:
+        """Correlation between cell centres, on the tangent plane at the grid's middle.
+
+        Good to 1 % of a distance over a few hundred kilometres.
+        """
+        north = grid.lat_step_deg * _KM_PER_DEGREE
+        east = grid.lon_step_deg * _KM_PER_DEGREE * float(np.cos(np.deg2rad(grid.lat_deg.mean())))
+        smoothness = 0.5 if self.kernel == "exponential" else self.smoothness
+        return Matern(self.length_km, smoothness, grid.shape, (north, east))
 
 
 @dataclass(frozen=True)
@@ -25,18 +85,19 @@ class FluxBlock:
     sectors
         Sectors of the prior it sums; ("*",) is all.
     resolution
-        "cells": a flux per cell; "pattern": one scaling of the whole field.
+        "cells": a flux per cell; "scalings": a factor on the prior per cell; "pattern": one factor on the
+        whole field.
     step_days
-        Length of a time step; ``None`` is one step per epoch.
-    relative_sd, length_km, time_days
-        1σ relative to the reference field, e-folding length and time of its correlation.
+        Length of a time step (1/24 is hourly); ``None`` is one step per epoch.
+    relative_sd
+        1σ relative to the reference field.
+    correlation
+        Of this block; ``None`` takes that of the `Assumptions`.
     hour_factors
         24 factors of the local hour, mean 1; empty for none.
     floor
-        Part of the mean reference that every cell's σ has at least: where a map has nothing, the
-        truth may have something.
-    length_log_sd
-        How far the data may move the length (1σ of its logarithm); 0 holds it fixed.
+        Part of the mean reference that the σ of every cell's flux has at least: where a map has nothing,
+        the truth may have something.  Scalings have no floor.
     """
 
     name: str
@@ -44,11 +105,15 @@ class FluxBlock:
     resolution: str = "cells"
     step_days: float | None = None
     relative_sd: float = 0.5
-    length_km: float = 10.0
-    time_days: float = 30.0
+    correlation: Correlation | None = None
     hour_factors: tuple[float, ...] = ()
     floor: float = 0.3
-    length_log_sd: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.resolution not in RESOLUTIONS:
+            raise InputError(
+                f"block '{self.name}' has no resolution '{self.resolution}'", expected=", ".join(RESOLUTIONS)
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,54 +123,59 @@ class StateBlock:
     Attributes
     ----------
     steps : (p, 2) datetime64[ns]
-    jacobian : p arrays (n, s)
-        Enhancement per unit of the unknown [µmol mol⁻¹].
+    jacobian : (n, p·s) csr
+        Enhancement per unit of the unknown t·s + c [µmol mol⁻¹].
     prior, sigma : (p, s)
         Prior mean, and reference standard deviation at scale 1, of the unknown.
     fields : (p, n_cells) or None
-        For a pattern: the flux that a scaling of 1 means; ``None`` for fluxes per cell.
-    prior_flux : (p, n_cells)
-        Prior mean flux [µmol m⁻² s⁻¹].
-    distance_km : (s, s)
-    parameters : scale, length_km, time_hours
-        The length means nothing to a pattern, and is not a hyperparameter there.
+        For scalings and patterns: the flux that a factor of 1 means; ``None`` for fluxes per cell.
+    unit : Kronecker
+        Prior covariance at scale 1, and at the prior medians of length and time.
+    parameters : scale, length, time
+        A pattern has no length.
     """
 
     name: str
     steps: np.ndarray
-    jacobian: tuple[np.ndarray, ...]
+    jacobian: sp.csr_array
     prior: np.ndarray
     sigma: np.ndarray
     fields: np.ndarray | None
-    distance_km: np.ndarray
-    parameters: tuple[Parameter, Parameter, Parameter]
+    unit: Kronecker
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(p, s)."""
+        return self.unit.shape
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether one factor scales the whole field."""
+        return self.fields is not None and self.shape[1] != self.fields.shape[1]
 
     @property
     def step_hours(self) -> np.ndarray:
         """Middles of the steps, hours since 1970 (p,)."""
-        middle = self.steps.astype("datetime64[s]").astype("f8").mean(axis=1)
-        return np.asarray(middle / 3600.0)
+        return middle_hours(self.steps)
+
+    def covariance(self, values: np.ndarray) -> Kronecker:
+        """Q at `values` of the block's parameters."""
+        return self.component.at(values)
 
     def predicted(self) -> np.ndarray:
         """H x_a (n,) [µmol mol⁻¹]."""
-        return np.asarray(np.sum([h @ x for h, x in zip(self.jacobian, self.prior, strict=True)], axis=0))
+        return np.asarray(self.jacobian @ self.prior.ravel())
 
-    def component(self) -> Component:
+    @cached_property
+    def component(self) -> SpaceTimeBlock:
         """Its covariance in observation space."""
-        if self.fields is not None:
-            return self._pattern_component()
-        scaled = tuple(h * s[None, :] for h, s in zip(self.jacobian, self.sigma, strict=True))
-        return SpaceTimeBlock.of(self.name, scaled, self.distance_km, self.step_hours, self.parameters)
+        return SpaceTimeBlock(self.name, self.jacobian, self.unit, self.parameters)
 
-    def _pattern_component(self) -> TemporalProcess:
-        """Each observation sees the scaling of one step: a process in the middles of the steps."""
-        columns = np.column_stack([h[:, 0] * s[0] for h, s in zip(self.jacobian, self.sigma, strict=True)])
-        step = np.argmax(columns != 0, axis=1)
-        scale, _, time = self.parameters
-        amplitude = columns[np.arange(step.size), step]
-        return TemporalProcess(
-            self.name, self.step_hours[step], np.zeros(step.size, dtype="i8"), amplitude, scale, time
-        )
+    def footprints(self) -> np.ndarray:
+        """Footprints summed over the steps (n, s)."""
+        p, s = self.shape
+        return np.asarray((self.jacobian @ sp.vstack([sp.eye_array(s)] * p, format="csr")).toarray())
 
     def loading(self, weight: np.ndarray, interval: Interval) -> np.ndarray:
         """Row a (p, s) of the total Σ_cells weight · flux, averaged over `interval`.
@@ -115,24 +185,34 @@ class StateBlock:
         weight : (n_cells,)
             Area fraction × cell area × unit factor.
         """
-        share = overlap_share(self.steps, interval)
-        seen = weight[None, :] if self.fields is None else (self.fields @ weight)[:, None]
-        return np.asarray(share[:, None] * seen)
+        share = overlap_share(self.steps, interval)[:, None]
+        if self.fields is None:
+            return np.asarray(share * weight[None, :])
+        if self.is_pattern:
+            return np.asarray(share * (self.fields @ weight)[:, None])
+        return np.asarray(share * weight[None, :] * self.fields)
 
-    def covariance_times(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Q aᵀ for rows `rows` (k, p, s), as (k, p, s)."""
-        scale, length, tau = values if values.size == 3 else (values[0], 1.0, values[1])
-        space = exponential(self.distance_km, length)
-        lag = np.abs(self.step_hours[:, None] - self.step_hours[None, :])
-        mixed = np.einsum("pq,kqs->kps", exponential(lag, tau), rows * self.sigma)
-        return np.asarray(scale**2 * self.sigma * (mixed @ space))
-
-    def observe(self, states: np.ndarray) -> np.ndarray:
-        """H x for states (k, p, s), as (n, k)."""
-        return np.asarray(np.sum([h @ states[:, p, :].T for p, h in enumerate(self.jacobian)], axis=0))
+    def cross(self, values: np.ndarray, totals: Sequence[Total]) -> tuple[np.ndarray, np.ndarray]:
+        """H Q aᵀ (n, k) and a Q aᵀ (k, k) of totals of this block."""
+        q, m = self.covariance(values), self.jacobian.shape[1]
+        cross = np.zeros((self.jacobian.shape[0], len(totals)))
+        prior = np.zeros((len(totals), len(totals)))
+        size = max(1, _CHUNK_ELEMENTS // m)
+        for start in range(0, len(totals), size):
+            part = slice(start, start + size)
+            rows = np.stack([self.loading(t.weight, t.interval).ravel() for t in totals[part]])
+            spread = q.matvec(np.ascontiguousarray(rows.T))
+            cross[:, part] = self.jacobian @ spread
+            prior[:, part] = [self.loading(t.weight, t.interval).ravel() @ spread for t in totals]
+        return cross, 0.5 * (prior + prior.T)
 
     def select(self, keep: np.ndarray) -> StateBlock:
-        return replace(self, jacobian=tuple(h[keep] for h in self.jacobian))
+        return replace(self, jacobian=self.jacobian[keep])
+
+
+def middle_hours(bounds: np.ndarray) -> np.ndarray:
+    """Middles of (p, 2) datetime64, hours since 1970 (p,)."""
+    return np.asarray(bounds.astype("datetime64[s]").astype("f8").mean(axis=1) / 3600.0)
 
 
 def overlap_share(steps: np.ndarray, interval: Interval) -> np.ndarray:
@@ -144,8 +224,12 @@ def overlap_share(steps: np.ndarray, interval: Interval) -> np.ndarray:
     return np.asarray(seconds / total if total > 0 else seconds)
 
 
-def time_steps(epochs: Sequence[Interval], step_days: float | None) -> np.ndarray:
-    """Steps (p, 2) that tile the epochs: one each, or of `step_days`, the last one shorter."""
+def time_steps(epochs: Sequence[Interval], step_days: float | None, reach_hours: float = 0.0) -> np.ndarray:
+    """Steps (p, 2) that tile the epochs: one each, or of `step_days`, the last one of an epoch shorter.
+
+    Steps shorter than `reach_hours`, the reach of the footprints, begin that much before each epoch (not
+    before the end of the one before), because the first observations see fluxes of that time.
+    """
     bounds: list[tuple[np.datetime64, np.datetime64]] = []
     for epoch in sorted(epochs):
         if step_days is None:
@@ -153,19 +237,13 @@ def time_steps(epochs: Sequence[Interval], step_days: float | None) -> np.ndarra
             continue
         length = np.timedelta64(round(step_days * 86400), "s").astype("timedelta64[ns]")
         start = epoch.start64
+        if step_days * 24.0 < reach_hours:
+            earliest = bounds[-1][1] if bounds else None
+            for _ in range(int(np.ceil(reach_hours / (step_days * 24.0)))):
+                if earliest is not None and start - length < earliest:
+                    break
+                start = start - length
         while start < epoch.end64:
             bounds.append((start, min(start + length, epoch.end64)))
             start = start + length
     return np.array(bounds, dtype="datetime64[ns]")
-
-
-def distance_km(grid: Grid) -> np.ndarray:
-    """Distances between all cell centres (s, s), on the tangent plane at the grid's middle.
-
-    Good to 1 % over a few hundred kilometres, which correlation lengths never need.
-    """
-    lon, lat = np.meshgrid(grid.lon_deg, grid.lat_deg)
-    per_degree = 2 * np.pi * 6371.0072 / 360.0
-    east = (lon * per_degree * np.cos(np.deg2rad(lat.mean()))).ravel()
-    north = (lat * per_degree).ravel()
-    return np.asarray(np.hypot(east[:, None] - east[None, :], north[:, None] - north[None, :]))

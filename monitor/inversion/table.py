@@ -1,14 +1,15 @@
 """Observations joined with their footprints: one row per value that enters the inversion.
 
-A row is an hourly mean, or the mean of a day's selected hours; its footprint is the mean over the same
-hours.  Every footprint hour is either used or excluded with a reason, and the counts add up.
+A row is an hourly mean, the mean of a day's selected hours, a column, or a difference of two of them; its
+footprint is made in the same way from those of the receptors (`monitor.inversion.receptors`).  Every
+footprint hour is either used or excluded with a reason, and the counts add up.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,13 +19,17 @@ from monitor.contracts import USABLE, Flag, Reason, ensure_footprints, ensure_ob
 from monitor.domain import Interval
 from monitor.errors import InputError
 from monitor.inversion.assumptions import Selection
+from monitor.inversion.receptors import Average, Column, Difference, stacked
 
 _HOUR = np.timedelta64(3600, "s").astype("timedelta64[ns]")
-OUTSIDE_PERIOD, OUTSIDE_HOURS, TOO_FEW = (
+OUTSIDE_PERIOD, OUTSIDE_HOURS, TOO_FEW, ALONE = (
     "outside the epochs",
     "outside the selected hours",
     "too few hours in the day",
+    "no simultaneous value of the other station",
 )
+#: Footprints of an inlet: one dataset, or one per level of a column, lowest first.
+Footprints = xr.Dataset | Sequence[xr.Dataset]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +38,20 @@ class ObservationTable:
 
     Attributes
     ----------
+    inlets
+        Names of the stations' inlets, and of the differences.
     start, end : (n,) datetime64[ns]
     station : (n,) int
         Index into `inlets`.
     value, uncertainty, spread : (n,)
-        Mole fraction, its instrument 1σ and its spread within the interval [µmol mol⁻¹]; NaN unknown.
+        Mole fraction (of a column less its prior term), its instrument 1σ and its spread within the interval
+        [µmol mol⁻¹]; NaN unknown.
+    exposure : (n,)
+        Part of the background that is seen: 1, Σ a w for a column, what is left of it in a difference.
     wind_from_deg : (n,)
         At the receptor; NaN unknown.
-    averaging : dict of inlet -> (n_inlet, receptor) csr
-        Rows average the receptors (hours) of that inlet's footprints.
+    averaging : dict of inlet -> one (n_inlet, receptor) csr per level
+        Rows average the receptors (hours) of that inlet's footprints; before differences are taken.
     excluded : dict of reason -> hours
     """
 
@@ -52,8 +62,9 @@ class ObservationTable:
     value: np.ndarray
     uncertainty: np.ndarray
     spread: np.ndarray
+    exposure: np.ndarray
     wind_from_deg: np.ndarray
-    averaging: Mapping[str, sp.csr_array]
+    averaging: Mapping[str, tuple[sp.csr_array, ...]]
     excluded: Mapping[str, int]
     footprint_hours: int
 
@@ -67,11 +78,21 @@ class ObservationTable:
         middle = self.start + (self.end - self.start) / 2
         return np.asarray(middle.astype("datetime64[s]").astype("f8") / 3600.0)
 
+    @property
+    def names(self) -> np.ndarray:
+        """Name of the inlet or difference of each row (n,)."""
+        return np.asarray(np.array(self.inlets)[self.station])
+
+    def select(self, keep: np.ndarray) -> ObservationTable:
+        """The rows `keep` (indices)."""
+        rows = ("start", "end", "station", "value", "uncertainty", "spread", "exposure", "wind_from_deg")
+        return replace(self, **{name: getattr(self, name)[keep] for name in rows})
+
 
 def join(
     observations: Mapping[str, xr.Dataset],
-    footprints: Mapping[str, xr.Dataset],
-    epochs: list[Interval],
+    footprints: Mapping[str, Footprints],
+    epochs: Sequence[Interval],
     selection: Selection,
 ) -> ObservationTable:
     """Join hourly observations and hourly footprints per inlet.
@@ -80,21 +101,19 @@ def join(
     ----------
     observations, footprints
         By inlet; observations are hourly means of the observations contract.
+    epochs
+        Periods that are used; empty for all.
 
     Raises
     ------
     InputError
         When an inlet has observations but no footprints, or nothing at all is left.
     """
-    missing = sorted(set(observations) - set(footprints))
-    if missing:
-        raise InputError(
-            f"no footprints for {', '.join(missing)}",
-            expected="one footprint source per inlet used",
-            found=", ".join(sorted(footprints)) or "none",
-        )
+    _ensure_known(observations, footprints, selection)
     inlets = tuple(sorted(observations))
-    parts = [_join_inlet(observations[i], footprints[i], epochs, selection) for i in inlets]
+    hours = [_hours_of(i, observations[i], footprints[i], epochs, selection) for i in inlets]
+    hours = _simultaneous(hours, selection)
+    parts = [_part(h, selection) for h in hours]
     excluded: Counter[str] = Counter()
     for part in parts:
         excluded.update(part.excluded)
@@ -113,11 +132,88 @@ def join(
         value=np.concatenate([p.value for p in parts]),
         uncertainty=np.concatenate([p.uncertainty for p in parts]),
         spread=np.concatenate([p.spread for p in parts]),
+        exposure=np.concatenate([p.exposure for p in parts]),
         wind_from_deg=np.concatenate([p.wind for p in parts]),
         averaging={inlet: p.averaging for inlet, p in zip(inlets, parts, strict=True)},
         excluded=dict(sorted(excluded.items())),
-        footprint_hours=sum(p.hours for p in parts),
+        footprint_hours=sum(h.time.size for h in hours),
     )
+
+
+def take_differences(
+    table: ObservationTable, differences: Sequence[Difference]
+) -> tuple[ObservationTable, sp.csr_array | None]:
+    """The table with the stations of `differences` replaced by these, and D (n, n₀); ``None`` without any.
+
+    Stations in no difference keep their values.
+    """
+    if not differences:
+        return table, None
+    involved = {name for d in differences for name in (d.downwind, d.upwind)}
+    singles = tuple(i for i in table.inlets if i not in involved)
+    rows = np.flatnonzero(np.isin(table.names, singles))
+    operators = [sp.eye_array(table.n, format="csr")[rows]]
+    operators += [d.operator(table.names, table.start) for d in differences]
+    operator = stacked(operators)
+    inlets = (*singles, *(d.name for d in differences))
+    counts = [o.shape[0] for o in operators[1:]]
+    station = np.concatenate(
+        [
+            [singles.index(name) for name in table.names[rows]],
+            np.repeat(len(singles) + np.arange(len(counts)), counts),
+        ]
+    )
+    positive = operator.maximum(0).tocoo()
+    first = positive.coords[1][np.argsort(positive.coords[0], kind="stable")]
+    return (
+        replace(
+            table.select(first),
+            inlets=inlets,
+            station=station.astype("i8"),
+            value=operator @ table.value,
+            uncertainty=np.sqrt(abs(operator) @ table.uncertainty**2),
+            spread=np.sqrt(abs(operator) @ table.spread**2),
+            exposure=operator @ table.exposure,
+        ),
+        operator,
+    )
+
+
+def levels_of(footprints: Footprints) -> tuple[xr.Dataset, ...]:
+    """The datasets of an inlet: one, or one per level."""
+    return (footprints,) if isinstance(footprints, xr.Dataset) else tuple(footprints)
+
+
+def _ensure_known(
+    observations: Mapping[str, xr.Dataset], footprints: Mapping[str, Footprints], selection: Selection
+) -> None:
+    missing = sorted(set(observations) - set(footprints))
+    if missing:
+        raise InputError(
+            f"no footprints for {', '.join(missing)}",
+            expected="one footprint source per inlet used",
+            found=", ".join(sorted(footprints)) or "none",
+        )
+    named = {name for d in selection.differences for name in (d.downwind, d.upwind)}
+    unknown = sorted(named - set(observations))
+    if unknown:
+        raise InputError(
+            f"a difference names stations without observations: {', '.join(unknown)}",
+            expected=", ".join(sorted(observations)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Hours:
+    """Footprint hours of an inlet: the row of observations of each, and why it cannot be used, or ""."""
+
+    inlet: str
+    observations: xr.Dataset
+    levels: tuple[xr.Dataset, ...]
+    column: Column | None
+    time: np.ndarray
+    row: np.ndarray
+    reason: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,29 +223,87 @@ class _Part:
     value: np.ndarray
     uncertainty: np.ndarray
     spread: np.ndarray
+    exposure: np.ndarray
     wind: np.ndarray
-    averaging: sp.csr_array
+    averaging: tuple[sp.csr_array, ...]
     excluded: Counter[str]
-    hours: int
 
 
-def _join_inlet(
-    observations: xr.Dataset, footprints: xr.Dataset, epochs: list[Interval], selection: Selection
-) -> _Part:
+def _hours_of(
+    inlet: str,
+    observations: xr.Dataset,
+    footprints: Footprints,
+    epochs: Sequence[Interval],
+    selection: Selection,
+) -> _Hours:
     ensure_observations(observations)
-    ensure_footprints(footprints)
-    time = footprints["time"].values
+    levels = levels_of(footprints)
+    for level in levels:
+        ensure_footprints(level)
+    column = Column.of(observations)
+    _ensure_levels(inlet, levels, column)
+    time = levels[0]["time"].values
     row = _row_of(observations["time"].values, time)
     reason = _reasons(observations, row)
-    local = time + np.timedelta64(round(selection.utc_offset_h * 3600), "s")
-    hour = (local - local.astype("datetime64[D]")) / _HOUR
+    hour = (_local(time, selection) - _local(time, selection).astype("datetime64[D]")) / _HOUR
     chosen = (hour >= selection.local_hours[0]) & (hour < selection.local_hours[1])
-    inside = np.zeros(time.size, dtype=bool)
-    for epoch in epochs:
-        inside |= (time >= epoch.start64) & (time < epoch.end64)
     reason = np.where(~chosen, OUTSIDE_HOURS, reason)
-    reason = np.where(~inside, OUTSIDE_PERIOD, reason)
-    day = local.astype("datetime64[D]")
+    if epochs:
+        inside = np.zeros(time.size, dtype=bool)
+        for epoch in epochs:
+            inside |= (time >= epoch.start64) & (time < epoch.end64)
+        reason = np.where(~inside, OUTSIDE_PERIOD, reason)
+    return _Hours(inlet, observations, levels, column, time, row, reason)
+
+
+def _ensure_levels(inlet: str, levels: tuple[xr.Dataset, ...], column: Column | None) -> None:
+    wanted = 1 if column is None else column.weights.shape[1]
+    if len(levels) != wanted:
+        raise InputError(
+            f"the footprints of '{inlet}' do not fit its observations",
+            expected="one dataset" if column is None else f"one dataset per level: {wanted}",
+            found=f"{len(levels)} datasets",
+            remedy="a column needs 'averaging_kernel' in its observations, and a footprint for each level",
+        )
+    for k, level in enumerate(levels):
+        if not np.array_equal(level["time"].values, levels[0]["time"].values):
+            raise InputError(
+                f"level {k} of '{inlet}' has other receptor times than level 0",
+                expected=f"{levels[0].sizes['receptor']} receptors from {levels[0]['time'].values[:1]}",
+                found=f"{level.sizes['receptor']} receptors from {level['time'].values[:1]}",
+            )
+
+
+def _local(time: np.ndarray, selection: Selection) -> np.ndarray:
+    return np.asarray(time + np.timedelta64(round(selection.utc_offset_h * 3600), "s"))
+
+
+def _simultaneous(hours: list[_Hours], selection: Selection) -> list[_Hours]:
+    """Without the hours at which a station of a difference is alone.
+
+    Daily differences take the hours that all stations of the differences have: both means are of the same.
+    """
+    partners: dict[str, set[str]] = {}
+    for d in selection.differences:
+        partners.setdefault(d.downwind, set()).add(d.upwind)
+        partners.setdefault(d.upwind, set()).add(d.downwind)
+    usable = {h.inlet: h.time[h.reason == ""] for h in hours}
+    out = []
+    for one in hours:
+        if one.inlet not in partners:
+            out.append(one)
+            continue
+        if selection.average == "daily":
+            met = np.all([np.isin(one.time, usable[name]) for name in partners], axis=0)
+        else:
+            met = np.any([np.isin(one.time, usable[name]) for name in partners[one.inlet]], axis=0)
+        out.append(replace(one, reason=np.where(~met & (one.reason == ""), ALONE, one.reason)))
+    return out
+
+
+def _part(hours: _Hours, selection: Selection) -> _Part:
+    time, reason = hours.time, hours.reason
+    day = _local(time, selection).astype("datetime64[D]")
     if selection.average == "daily":
         used = np.flatnonzero(reason == "")
         days, count = np.unique(day[used], return_counts=True)
@@ -157,25 +311,32 @@ def _join_inlet(
         reason = np.where(poor, TOO_FEW, reason)
     used = np.flatnonzero(reason == "")
     label = day[used] if selection.average == "daily" else time[used]
-    _, group = np.unique(label, return_inverse=True)
-    n = int(group.max()) + 1 if used.size else 0
-    weight = 1.0 / np.bincount(group, minlength=n)[group] if used.size else np.zeros(0)
-    average = sp.csr_array((weight, (group, used)), shape=(n, time.size))
-    columns = _averaged(observations, row, used, group, n)
+    average = Average(used, np.unique(label, return_inverse=True)[1])
+    n, group = average.n, average.group
+    columns = _averaged(hours, used, group, n)
     excluded = Counter(
         {str(k): int(v) for k, v in zip(*np.unique(reason[reason != ""], return_counts=True), strict=True)}
     )
+    mean = average.operator(time.size)
+    weights = _level_weights(hours)
     return _Part(
         start=_reduce(np.minimum, time[used], group, n),
         end=_reduce(np.maximum, time[used] + _HOUR, group, n),
         value=columns["mole_fraction"],
         uncertainty=columns["uncertainty"],
         spread=columns["stdev"],
-        wind=_mean_direction(footprints, average),
-        averaging=average,
+        exposure=mean @ weights.sum(axis=1),
+        wind=_mean_direction(hours.levels[0], mean),
+        averaging=tuple(sp.csr_array(mean @ sp.diags_array(w)) for w in weights.T),
         excluded=excluded,
-        hours=time.size,
     )
+
+
+def _level_weights(hours: _Hours) -> np.ndarray:
+    """What each level counts at each receptor (receptor, level); 1 in situ."""
+    if hours.column is None:
+        return np.ones((hours.time.size, 1))
+    return np.asarray(hours.column.weights[np.maximum(hours.row, 0)])
 
 
 def _row_of(observed: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -202,16 +363,17 @@ def _reasons(observations: xr.Dataset, row: np.ndarray) -> np.ndarray:
     return out
 
 
-def _averaged(
-    observations: xr.Dataset, row: np.ndarray, used: np.ndarray, group: np.ndarray, n: int
-) -> dict[str, np.ndarray]:
+def _averaged(hours: _Hours, used: np.ndarray, group: np.ndarray, n: int) -> dict[str, np.ndarray]:
     """Group means; of uncertainties too, because calibration errors do not average out.
 
     An uncertainty or spread unknown for some hours is the mean of the others, NaN when none is known.
     """
     out = {}
     for name in ("mole_fraction", "uncertainty", "stdev"):
-        values = observations[name].values[row[used]]
+        column = hours.observations[name].values
+        if name == "mole_fraction" and hours.column is not None:
+            column = hours.column.observed(column)
+        values = column[hours.row[used]]
         known = np.isfinite(values)
         count = np.bincount(group[known], minlength=n)
         total = np.bincount(group[known], weights=values[known], minlength=n)

@@ -21,7 +21,6 @@ from monitor.config import CityConfig, ClaimsConfig, ClaimSection, FluxBlockSect
 from monitor.domain import Interval, Region
 from monitor.errors import InputError, UnitError
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.dataset import posterior_dataset
 from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.search import find_sources, judge_source
@@ -94,7 +93,7 @@ def analyse(
         one = solved[section.species]
         sources += find_sources(section, one.main, city.inversion_of(section.species), one.seed)
     return Analysis(
-        posteriors={s: posterior_dataset(v.main, v.regions, _transport(v)) for s, v in solved.items()},
+        posteriors={s: v.main.to_dataset(v.regions, _transport(v)) for s, v in solved.items()},
         verdicts=verdicts,
         inventories={k: v for s in solved.values() for k, v in _inventories(s).items()},
         sources=sources,
@@ -304,7 +303,7 @@ def _estimand(claim: ClaimSection, city: CityConfig, one: Solved, epochs: tuple[
 
 def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     """Each candidate map against the air, flat along its own pattern, over the first region."""
-    block = next((b for b in solved.main.problem.blocks if b.fields is None), None)
+    block = next((b for b in solved.main.problem.blocks if not b.is_pattern), None)
     if block is None:
         return {}
     maps = solved.case.maps[block.name]

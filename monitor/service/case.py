@@ -15,9 +15,11 @@ from monitor.errors import GridError, MissingInputError
 from monitor.ingest.averaging import hourly_mean
 from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
 from monitor.inversion.problem import InverseProblem
-from monitor.inversion.state import FluxBlock
+from monitor.inversion.state import Correlation, FluxBlock
 from monitor.plugins import get_reader
 from monitor.transport.background import remote_baseline
+
+_CORRELATION = ("length_km", "time_days", "length_log_sd")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ def assumptions(city: CityConfig, species: str, local_hours: tuple[int, int]) ->
 
 def _flux_block(block: FluxBlockSection) -> FluxBlock:
     # the maps handed over hold the sectors of the block already, summed
-    return FluxBlock(**block.model_dump(exclude={"species", "sectors"}))
+    stated = block.model_dump(exclude={"species", "sectors"})
+    correlation = Correlation(**{name: stated.pop(name) for name in _CORRELATION})
+    return FluxBlock(**stated, correlation=correlation)
 
 
 def build_case(city: CityConfig, species: str, interval: Interval, data: CityData) -> Case:

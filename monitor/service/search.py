@@ -137,7 +137,7 @@ def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: in
     block = next(b for b in problem.blocks if b.fields is None)
     area = problem.grid.cell_area_m2().ravel()
     per_source = 1.0 / (units.kilograms_per_hour(problem.species) * area)
-    effect = (np.sum(block.jacobian, axis=0) * per_source)[:, cells]
+    effect = (block.footprints() * per_source)[:, cells]
     offset = np.timedelta64(round(problem.assumptions.selection.utc_offset_h * 3600), "s")
     date = (problem.table.start + offset).astype("datetime64[D]")
     dates = np.concatenate(

@@ -23,7 +23,7 @@ from monitor.compare.claims import (
     without_station,
 )
 from monitor.compare.comparable import Estimand, Statement
-from monitor.inversion import FluxBlock, Posterior, solve
+from monitor.inversion import Correlation, FluxBlock, Posterior, solve
 
 EPOCHS = {"before": interval(0, 12), "after": interval(40, 12)}
 AREA = GRID.cell_area_m2().ravel()
@@ -37,7 +37,7 @@ def world(seed=0):
         stations=3,
         every_hours=6,
         epochs=EPOCHS,
-        block=FluxBlock("total", relative_sd=0.3, time_days=400.0),
+        block=FluxBlock("total", relative_sd=0.3, correlation=Correlation(time_days=400.0)),
     )
 
 
@@ -70,7 +70,7 @@ def with_truth(posterior, fields, rng=None):
     """Exact observations (or noisy ones) of one flux per epoch; the background as in the prior."""
     problem = posterior.problem
     (block,) = problem.blocks
-    values = problem.baseline + np.sum([h @ x for h, x in zip(block.jacobian, fields, strict=True)], axis=0)
+    values = problem.baseline + block.jacobian @ np.concatenate(fields)
     if rng is not None:
         rest = tuple(c.name for c in problem.model.components if c.name != "total")
         covariance = problem.model.covariance(posterior.values, rest)
@@ -125,7 +125,7 @@ def test_the_totals_of_two_epochs_are_those_of_the_state_with_two_free_strengths
     """State space, (x, β) together, no prior on β: the inverse of the information matrix."""
     problem = posterior.problem
     (block,) = problem.blocks
-    h = np.hstack(block.jacobian)
+    h = block.jacobian.toarray()
     flat = np.kron(np.eye(2), maps()["one"][:, None])
     rest = tuple(c.name for c in problem.model.components if c.name != "total")
     r = problem.model.covariance(posterior.values, rest)

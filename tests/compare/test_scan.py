@@ -37,7 +37,7 @@ def candidates(network) -> Candidates:
     problem = network.problem
     day = np.floor(problem.table.hours / 24.0).astype(int)
     place = np.stack(np.unravel_index(np.arange(CELLS), GRID.shape), axis=1)
-    return Candidates(problem.blocks[0].jacobian[0], day - day.min(), DAYS, day_windows(DAYS, 3, 8), place)
+    return Candidates(problem.blocks[0].footprints(), day - day.min(), DAYS, day_windows(DAYS, 3, 8), place)
 
 
 def with_residual(network: Posterior, residual: np.ndarray) -> Posterior:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from dense import process, space_time
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +22,12 @@ from monitor.inversion.components import (
     LowRank,
     ObservationModel,
     Parameter,
-    SpaceTimeBlock,
     TemporalProcess,
     cholesky_or_error,
     inverse_from_cholesky,
 )
+from monitor.inversion.covariance import Exponential, Kronecker
+from monitor.inversion.spacetime import SpaceTimeBlock
 
 N, CELLS, STEPS = 9, 5, 3
 SCALE, LENGTH, TIME = Parameter("s", 0.7, 0.5), Parameter("l", 6.0, 0.3, "km"), Parameter("t", 40.0, 0.3, "h")
@@ -34,7 +36,10 @@ VALUES = {3: np.array([0.7, 6.0, 40.0]), 1: np.array([0.7])}
 
 
 def places(rng):
-    where = rng.uniform(0, 20, (CELLS, 2))
+    return rng.uniform(0, 20, (CELLS, 2))
+
+
+def distance(where):
     return np.hypot(*(where[:, None] - where[None]).transpose(2, 0, 1))
 
 
@@ -54,6 +59,18 @@ def one_step_each(seed=2):
     return tuple(full * (step == k)[:, None] for k in range(STEPS)), places(rng), np.array([0.0, 24.0, 400.0])
 
 
+def space_time_block(jacobian, where, hours, parameters=(SCALE, LENGTH, TIME)):
+    """One σ of 0.5 and twice the footprints, so that σ matters and the product is the same."""
+    unit = Kronecker(Exponential(40.0, hours), Exponential(6.0, where), 0.5)
+    return SpaceTimeBlock("x", sp.csr_array(2.0 * np.hstack(jacobian)), unit, parameters)
+
+
+def swept(block, monkeypatch):
+    monkeypatch.setattr("monitor.inversion.spacetime._QUICK_ELEMENTS", 0)
+    assert not block.quick
+    return block
+
+
 def columns(seed=3):
     rng = np.random.default_rng(seed)
     return rng.uniform(0, 60, N), rng.integers(0, 2, N), rng.gamma(2, 1, N), rng.integers(0, 2, N)
@@ -62,8 +79,8 @@ def columns(seed=3):
 def components():
     hours, group, amplitude, classes = columns()
     return {
-        "several steps": (SpaceTimeBlock.of("x", *several_steps(), (SCALE, LENGTH, TIME)), VALUES[3]),
-        "one step each": (SpaceTimeBlock.of("x", *one_step_each(), (SCALE, LENGTH, TIME)), VALUES[3]),
+        "several steps": (space_time_block(*several_steps()), VALUES[3]),
+        "one step each": (space_time_block(*one_step_each()), VALUES[3]),
         "process": (TemporalProcess("p", hours, group, amplitude, SCALE, TIME), np.array([0.7, 9.0])),
         "process with classes": (
             TemporalProcess("p", hours, group, amplitude, SCALE, TIME, classes, FACTORS),
@@ -82,18 +99,21 @@ ALL = components()
 
 
 @pytest.mark.parametrize("make", [several_steps, one_step_each])
-def test_the_flux_covariance_is_the_dense_triple_product(make):
-    jacobian, distance, hours = make()
-    block = SpaceTimeBlock.of("x", jacobian, distance, hours, (SCALE, LENGTH, TIME))
-    dense = space_time(jacobian, distance, hours, *VALUES[3])
+def test_the_flux_covariance_is_the_dense_triple_product(make, monkeypatch):
+    jacobian, where, hours = make()
+    block = space_time_block(jacobian, where, hours)
+    dense = space_time(jacobian, distance(where), hours, *VALUES[3])
+    assert block.quick
     np.testing.assert_allclose(block.covariance(VALUES[3]), dense, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(swept(block, monkeypatch).covariance(VALUES[3]), dense, rtol=1e-12, atol=1e-14)
 
 
-def test_a_footprint_seen_by_one_observation_only_in_one_step_takes_the_short_way_to_the_same_matrix():
-    jacobian, distance, hours = one_step_each()
-    block = SpaceTimeBlock.of("x", jacobian, distance, hours, (SCALE, LENGTH, TIME))
-    assert block._one_piece_each()
-    assert not SpaceTimeBlock.of("x", *several_steps(), (SCALE, LENGTH, TIME))._one_piece_each()
+@pytest.mark.parametrize("make", [several_steps, one_step_each])
+def test_the_sweep_has_the_slopes_of_the_quick_way(make, monkeypatch):
+    block, weight = space_time_block(*make()), np.random.default_rng(0).normal(size=(N, N))
+    weight = weight + weight.T
+    quick = block.contract(VALUES[3], weight)
+    np.testing.assert_allclose(swept(block, monkeypatch).contract(VALUES[3], weight), quick, rtol=1e-10)
 
 
 def test_processes_and_diagonals_are_what_they_say_element_by_element():
@@ -138,12 +158,14 @@ def test_contraction_is_the_slope_of_the_contracted_covariance(name, seed):
     np.testing.assert_allclose(found, slopes, atol=1e-6 * scale, rtol=1e-6)
 
 
-def test_the_contraction_of_a_parameter_held_fixed_is_not_computed():
+def test_the_contraction_of_a_parameter_held_fixed_is_not_computed(monkeypatch):
     held = (SCALE, Parameter("l", 6.0, 0.0, "km"), Parameter("t", 40.0, 0.0, "h"))
-    block = SpaceTimeBlock.of("x", *several_steps(), held)
-    found = block.contract(VALUES[3], np.eye(N))
-    assert found[0] == pytest.approx(2 * np.trace(block.covariance(VALUES[3])))
-    np.testing.assert_array_equal(found[1:], 0.0)
+    block = space_time_block(*several_steps(), held)
+    for _ in range(2):
+        found = block.contract(VALUES[3], np.eye(N))
+        assert found[0] == pytest.approx(2 * np.trace(block.covariance(VALUES[3])))
+        np.testing.assert_array_equal(found[1:], 0.0)
+        block = swept(block, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -158,7 +180,7 @@ def test_selection_gives_the_sub_block(name):
 def test_the_model_is_the_sum_of_its_components_and_names_choose_among_them():
     hours, group, amplitude, _ = columns()
     parts = (
-        SpaceTimeBlock.of("flux", *several_steps(), (SCALE, LENGTH, TIME)),
+        space_time_block(*several_steps()),
         TemporalProcess("inflow", hours, group, amplitude, SCALE, TIME),
         Independent("noise", amplitude, SCALE),
     )
@@ -167,7 +189,7 @@ def test_the_model_is_the_sum_of_its_components_and_names_choose_among_them():
     split = [values[:3], values[3:5], values[5:]]
     dense = [c.covariance(v) for c, v in zip(parts, split, strict=True)]
     np.testing.assert_allclose(model.covariance(values), sum(dense))
-    np.testing.assert_allclose(model.covariance(values, ("flux", "noise")), dense[0] + dense[2])
+    np.testing.assert_allclose(model.covariance(values, ("x", "noise")), dense[0] + dense[2])
     assert model.starts.size == len(model.parameters) == 6
     assert model.contract(values, np.eye(N)).size == 6
 

@@ -11,7 +11,7 @@ from dense import state_space_posterior
 from small_worlds import CELLS, GRID, dense_q, draw_observations, interval, make_world, whole
 
 from monitor import units
-from monitor.inversion import FixedEffect, FluxBlock, Total, posterior_dataset, prior_totals, solve
+from monitor.inversion import Correlation, FixedEffect, FluxBlock, Total, prior_totals, solve
 from monitor.inversion.diagnostics import cross_fitted_inflation
 from monitor.inversion.posterior import flux_map
 from monitor.inversion.solution import solve as solve_dense
@@ -27,7 +27,7 @@ def dense_posterior(posterior):
     """State-space mean shift and covariance of the cells block: everything else is noise."""
     problem = posterior.problem
     (block,) = problem.blocks
-    h = np.hstack(block.jacobian)
+    h = block.jacobian.toarray()
     q = dense_q(block, problem.values_of(block.name, posterior.values))
     others = tuple(c.name for c in problem.model.components if c.name != block.name)
     r = problem.model.covariance(posterior.values, others)
@@ -73,11 +73,13 @@ def test_the_flux_map_is_the_dense_posterior_cell_by_cell(solved):
 
 
 def test_the_map_of_a_pattern_scales_its_field():
-    block = FluxBlock("total", resolution="pattern", step_days=2.0, relative_sd=0.4, time_days=3.0)
+    block = FluxBlock(
+        "total", resolution="pattern", step_days=2.0, relative_sd=0.4, correlation=Correlation(time_days=3.0)
+    )
     posterior = solve(make_world(0, block=block).problem())
     problem = posterior.problem
     part = problem.blocks[0]
-    h = np.column_stack([j[:, 0] for j in part.jacobian])
+    h = part.jacobian.toarray()
     lag = np.abs(part.step_hours[:, None] - part.step_hours[None])
     q = 0.16 * np.exp(-lag / 72.0)
     r = problem.model.covariance(posterior.values) - h @ q @ h.T
@@ -102,7 +104,11 @@ def test_the_map_adds_up_to_the_total(solved):
 
 def test_fixed_effects_of_two_epochs_answer_fully_each_in_its_own():
     epochs = {"before": interval(0, 6), "after": interval(40, 6)}
-    posterior = solve(make_world(0, epochs=epochs, block=FluxBlock("total", time_days=100.0)).problem())
+    posterior = solve(
+        make_world(
+            0, epochs=epochs, block=FluxBlock("total", correlation=Correlation(time_days=100.0))
+        ).problem()
+    )
     field = np.random.default_rng(0).gamma(2, 1, CELLS)
     totals = [Total(k, "total", GRID.cell_area_m2().ravel(), e) for k, e in epochs.items()]
     effects = [FixedEffect(k, "total", field, e) for k, e in epochs.items()]
@@ -206,12 +212,10 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     (block,) = problem.blocks
     row = block.loading(total.weight, total.interval).ravel()
     psi = problem.model.covariance(problem.model.starts)
-    spread = block.covariance_times(
-        problem.values_of("total", problem.model.starts), row.reshape(1, *block.prior.shape)
-    )
-    cross, prior = block.observe(spread), float(row @ spread.ravel())
-    weighted = np.linalg.solve(psi, cross)[:, 0]
-    sigma = np.sqrt(prior - cross[:, 0] @ weighted)
+    spread = dense_q(block, problem.values_of("total", problem.model.starts)) @ row
+    cross, prior = block.jacobian @ spread, float(row @ spread)
+    weighted = np.linalg.solve(psi, cross)
+    sigma = np.sqrt(prior - cross @ weighted)
     rng = np.random.default_rng(0)
     misses = []
     for _ in range(300):
@@ -235,7 +239,7 @@ def solve_totals(problem, total, psi):
 
 
 def test_the_dataset_holds_maps_totals_series_and_scales(solved):
-    dataset = posterior_dataset(solved, regions())
+    dataset = solved.to_dataset(regions())
     assert {
         "flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd", "cell_area", "prior_total",
         "posterior_total", "prior_covariance", "posterior_covariance", "share_from_data", "gain", "time",
@@ -252,7 +256,7 @@ def test_the_dataset_holds_maps_totals_series_and_scales(solved):
 
 
 def test_the_covariance_of_totals_is_symmetric_and_no_wider_than_the_prior(solved):
-    dataset = posterior_dataset(solved, regions())
+    dataset = solved.to_dataset(regions())
     after, before = dataset["posterior_covariance"].values, dataset["prior_covariance"].values
     np.testing.assert_array_equal(after, after.T)
     scale = before.max()
@@ -265,7 +269,7 @@ def test_the_covariance_of_totals_is_symmetric_and_no_wider_than_the_prior(solve
 
 def test_observation_minus_posterior_model_is_the_mismatch_the_data_ask_for(solved):
     """Y − Hx̂ − Bb̂ = R Ψ⁻¹ r."""
-    dataset = posterior_dataset(solved, regions())
+    dataset = solved.to_dataset(regions())
     problem = solved.problem
     mismatch = problem.model.covariance(solved.values, ("instrument", "representation", "transport"))
     expected = mismatch @ np.linalg.solve(problem.model.covariance(solved.values), problem.residual)

@@ -14,8 +14,8 @@ from small_worlds import CELLS, flux, footprints, interval, make_world, series, 
 from monitor.contracts import Flag, Reason
 from monitor.domain import Grid
 from monitor.errors import GridError, InputError
-from monitor.inversion import Background, FixedEffect, FluxBlock, Mismatch, Selection, solve
-from monitor.inversion.state import distance_km, overlap_share, time_steps
+from monitor.inversion import Background, Correlation, FixedEffect, FluxBlock, Mismatch, Selection, solve
+from monitor.inversion.state import overlap_share, time_steps
 from monitor.transport.forward import jacobian
 
 FLAGS = st.sampled_from([Flag.GOOD, Flag.NOT_EVALUATED, Flag.SUSPECT, Flag.BAD, Flag.MISSING])
@@ -53,7 +53,7 @@ def test_every_footprint_hour_is_used_or_excluded_with_a_reason(flags, drop, hou
         table = world.problem().table
     except InputError:
         reject()  # nothing is left: told apart in another test
-    (operator,) = table.averaging.values()
+    ((operator,),) = table.averaging.values()
     used = np.unique(operator.indices).size
     assert used + sum(table.excluded.values()) == table.footprint_hours
     assert all(table.excluded)
@@ -92,8 +92,8 @@ def test_a_daily_mean_is_the_mean_of_the_rows_of_footprints_and_values():
         rows = day == label
         assert daily.table.value[k] == pytest.approx(hourly.table.value[rows].mean())
         assert daily.table.end[k] - daily.table.start[k] == np.timedelta64(int(rows.sum()), "h")
-        for one, other in zip(daily.blocks[0].jacobian, hourly.blocks[0].jacobian, strict=True):
-            np.testing.assert_allclose(one[k], other[rows].mean(axis=0), rtol=1e-12, atol=1e-15)
+        one, other = (p.blocks[0].jacobian.toarray() for p in (daily, hourly))
+        np.testing.assert_allclose(one[k], other[rows].mean(axis=0), rtol=1e-12, atol=1e-15)
 
 
 def test_an_unknown_uncertainty_within_a_day_does_not_make_the_day_perfect():
@@ -115,21 +115,24 @@ def test_the_jacobian_is_the_footprint_and_hours_of_the_day_weigh_it():
     )
     one, other = plain.problem(), weighted.problem()
     direct = jacobian(plain.footprints["S0-50m"], one.blocks[0].steps, early="first").toarray()
-    np.testing.assert_allclose(np.hstack(one.blocks[0].jacobian), direct)
+    np.testing.assert_allclose(one.blocks[0].jacobian.toarray(), direct)
     local = (np.floor(other.table.hours - 0.5 + 3.0) % 24).astype(int)
-    np.testing.assert_allclose(np.hstack(other.blocks[0].jacobian), factors[local][:, None] * direct)
+    np.testing.assert_allclose(other.blocks[0].jacobian.toarray(), factors[local][:, None] * direct)
 
 
 def test_a_pattern_block_scales_the_enhancement_of_its_field():
     world = make_world(5, stations=2)
-    block = FluxBlock("total", resolution="pattern", step_days=2.0, relative_sd=0.4, time_days=3.0)
+    block = FluxBlock(
+        "total", resolution="pattern", step_days=2.0, relative_sd=0.4, correlation=Correlation(time_days=3.0)
+    )
     problem = replace(world, assumptions=replace(world.assumptions, state=(block,))).problem()
     cells = world.problem()
     np.testing.assert_allclose(problem.predicted, cells.predicted)
     found = problem.model.covariance(problem.model.starts, ("total",))
-    step = np.searchsorted(problem.blocks[0].steps[:, 0], problem.table.start, side="right") - 1
-    lag = np.abs(step[:, None] - step[None]) * 48.0
-    dense = 0.16 * np.outer(cells.predicted, cells.predicted) * np.exp(-lag / 72.0)
+    # what each observation sees of each step is the enhancement of the field in that step
+    by_step = cells.blocks[0].jacobian.toarray().reshape(problem.table.n, 3, CELLS) @ cells.blocks[0].prior[0]
+    lag = np.abs(np.arange(3)[:, None] - np.arange(3)) * 48.0
+    dense = 0.16 * by_step @ np.exp(-lag / 72.0) @ by_step.T
     np.testing.assert_allclose(found, dense, rtol=1e-12, atol=1e-15)
 
 
@@ -319,7 +322,7 @@ def test_distances_are_those_on_the_sphere_to_one_per_cent():
         lon[:, None] - lon
     )
     great_circle = 6371.0 * np.arccos(np.clip(cosine, -1, 1))
-    np.testing.assert_allclose(distance_km(grid), great_circle, rtol=0.015, atol=0.01)
+    np.testing.assert_allclose(Correlation().in_space(grid)._distance(), great_circle, rtol=0.015, atol=0.01)
 
 
 def test_a_flux_by_month_becomes_the_mean_over_each_step():

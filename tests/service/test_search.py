@@ -41,7 +41,7 @@ def with_source(posterior: Posterior, strength: float, days=(4, 9), seed=0) -> P
     rng = np.random.default_rng(seed)
     residual = posterior.solution.lower @ rng.standard_normal(problem.table.n)
     inside = (day >= days[0]) & (day < days[1])
-    residual += flux * np.where(inside, problem.blocks[0].jacobian[0][:, CELL], 0.0)
+    residual += flux * np.where(inside, problem.blocks[0].footprints()[:, CELL], 0.0)
     values = problem.baseline + problem.predicted + residual
     return replace(posterior, problem=replace(problem, table=replace(problem.table, value=values)))
 
@@ -92,7 +92,7 @@ def test_one_instrument_with_a_sample_or_two_is_no_support():
     problem = alone.problem
     day = np.floor(problem.table.hours / 24).astype(int)
     day -= day.min()
-    seen = np.flatnonzero((problem.blocks[0].jacobian[0][:, CELL] > 0) & (day >= 4) & (day < 9))
+    seen = np.flatnonzero((problem.blocks[0].footprints()[:, CELL] > 0) & (day >= 4) & (day < 9))
     keep = np.setdiff1d(np.arange(problem.table.n), seen[2:])
     few = with_source(alone.on(problem.select(keep)), 1e9)
     found = judge_source(claim(period=["2023-03-05", "2023-03-10"]), few, INVERSION, 0)

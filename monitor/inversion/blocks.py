@@ -1,0 +1,223 @@
+"""A block of the state vector from its prior flux and the footprints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+import xarray as xr
+
+from monitor.contracts import ensure_flux, grid_of
+from monitor.domain import Grid, Interval
+from monitor.errors import GridError, InputError
+from monitor.inversion.assumptions import Assumptions
+from monitor.inversion.components import Parameter
+from monitor.inversion.covariance import Exponential, Kronecker
+from monitor.inversion.mismatch import LOOSE
+from monitor.inversion.receptors import stacked
+from monitor.inversion.state import Correlation, FluxBlock, StateBlock, middle_hours, time_steps
+from monitor.inversion.table import Footprints, ObservationTable, levels_of
+from monitor.transport.footprints import select_receptors
+from monitor.transport.forward import jacobian
+
+
+def build_block(
+    block: FluxBlock,
+    prior: xr.Dataset,
+    footprints: Mapping[str, Footprints],
+    table: ObservationTable,
+    grid: Grid,
+    epochs: Mapping[str, Interval],
+    assumptions: Assumptions,
+) -> StateBlock:
+    """The block with its Jacobian, prior mean and covariance.
+
+    Raises
+    ------
+    ContractError, GridError, InputError
+    """
+    flux = _sum_of_sectors(block, prior)
+    if not grid.same_as(grid_of(flux)):
+        raise GridError(
+            f"the prior of block '{block.name}' is on another grid than the footprints",
+            expected=grid.describe(),
+            found=grid_of(flux).describe(),
+            remedy="cut or regrid the inventory to the footprints' grid",
+        )
+    steps = time_steps(list(epochs.values()), block.step_days, _reach_hours(footprints, table))
+    mean = _step_means(block, flux, steps)
+    correlation = block.correlation or assumptions.correlation
+    see = _Sight(footprints, table, _hour_weights(block, assumptions.selection.utc_offset_h))
+    if block.resolution == "cells":
+        seen = see(lambda part: jacobian(part, steps, early="first"))
+        sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
+        fields, prior_mean = None, mean
+    else:
+        scaled = _scaled(block, flux, steps, _reach_hours(footprints, table))
+        seen = see(scaled)
+        fields = mean
+        width = 1 if block.resolution == "pattern" else mean.shape[1]
+        prior_mean = sigma = np.ones((steps.shape[0], width))
+    return StateBlock(
+        block.name,
+        steps,
+        seen,
+        prior_mean,
+        sigma,
+        fields,
+        _unit(block, correlation, steps, sigma, grid),
+        _parameters(block, correlation, assumptions.estimate_scales),
+    )
+
+
+def _unit(
+    block: FluxBlock, correlation: Correlation, steps: np.ndarray, sigma: np.ndarray, grid: Grid
+) -> Kronecker:
+    """The prior covariance at scale 1; σ as a product of times and cells where it is one."""
+    time = correlation.in_time(middle_hours(steps))
+    # a pattern is one place
+    space = Exponential(1.0, 1) if block.resolution == "pattern" else correlation.in_space(grid)
+    constant = bool((sigma == sigma[0]).all())
+    return Kronecker(time, space, (np.ones(sigma.shape[0]), sigma[0]) if constant else sigma)
+
+
+def _parameters(block: FluxBlock, correlation: Correlation, estimate: bool) -> tuple[Parameter, ...]:
+    by_day = correlation.hours_of_day is not None
+    scale = Parameter(f"{block.name} scale", block.relative_sd, LOOSE * estimate)
+    length = Parameter(
+        f"{block.name} length", correlation.length_km, correlation.length_log_sd * estimate, "km"
+    )
+    time = (
+        Parameter(f"{block.name} time", correlation.time_days, 0.0, "d")
+        if by_day
+        else Parameter(f"{block.name} time", correlation.time_days * 24.0, 0.0, "h")
+    )
+    return (scale, time) if block.resolution == "pattern" else (scale, length, time)
+
+
+def _sum_of_sectors(block: FluxBlock, flux: xr.Dataset) -> xr.Dataset:
+    ensure_flux(flux)
+    known = [str(s) for s in flux["sector"].values]
+    wanted = known if block.sectors == ("*",) else [s for s in block.sectors if s in known]
+    if not wanted:
+        raise InputError(
+            f"the prior has none of the sectors of block '{block.name}'",
+            expected=", ".join(block.sectors),
+            found=", ".join(known),
+        )
+    chosen = flux.sel(sector=wanted)
+    total = chosen["flux"].sum("sector", keep_attrs=True).expand_dims(sector=["sum"])
+    return flux.drop_vars(["flux", "sector"]).assign(flux=total)
+
+
+def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.ndarray:
+    """Mean flux in each step (p, n_cells); a flux of one time step is constant."""
+    values = flux["flux"].values[0].reshape(flux.sizes["time"], -1)
+    if values.shape[0] == 1:
+        return np.repeat(values, steps.shape[0], axis=0)
+    bounds = flux["time_bnds"].values
+    start = np.maximum(bounds[None, :, 0], steps[:, None, 0])
+    end = np.minimum(bounds[None, :, 1], steps[:, None, 1])
+    weight = np.maximum((end - start) / np.timedelta64(1, "s"), 0.0)
+    total = weight.sum(axis=1)
+    lost = np.flatnonzero(total == 0)
+    if lost.size:
+        raise InputError(
+            f"the prior of block '{block.name}' does not cover the time of the footprints",
+            expected=f"{str(steps[0, 0])[:16]} … {str(steps[-1, 1])[:16]}",
+            found=f"{str(bounds[0, 0])[:16]} … {str(bounds[-1, 1])[:16]}; step {int(lost[0])} "
+            f"({str(steps[lost[0], 0])[:16]} …) and {lost.size - 1} others are outside",
+            remedy="give a prior that begins as many hours earlier as the footprints reach back, or one of a "
+            "single time, which is taken as constant",
+        )
+    return np.asarray(sp.csr_array(weight / total[:, None]) @ values)
+
+
+def _reach_hours(footprints: Mapping[str, Footprints], table: ObservationTable) -> float:
+    """How far the footprints reach back [h]."""
+    levels = [level for inlet in table.inlets for level in levels_of(footprints[inlet])]
+    return float(max(level["hours_back"].values.max(initial=0) for level in levels)) + 1.0
+
+
+def _hour_weights(block: FluxBlock, utc_offset_h: float) -> Callable[[xr.Dataset], np.ndarray]:
+    """Factors of the local hour of the receptors."""
+
+    def weights(part: xr.Dataset) -> np.ndarray:
+        if not block.hour_factors:
+            return np.ones(part.sizes["receptor"])
+        local = part["time"].values + np.timedelta64(round(utc_offset_h * 3600), "s")
+        hour = ((local - local.astype("datetime64[D]")) / np.timedelta64(3600, "s")).astype(int)
+        return np.asarray(np.asarray(block.hour_factors)[hour])
+
+    return weights
+
+
+class _Sight:
+    """The Jacobian of the observations from that of the receptors: averages, and columns over levels."""
+
+    def __init__(
+        self,
+        footprints: Mapping[str, Footprints],
+        table: ObservationTable,
+        weights: Callable[[xr.Dataset], np.ndarray],
+    ) -> None:
+        self.footprints, self.table, self.weights = footprints, table, weights
+
+    def __call__(self, of_receptors: Callable[[xr.Dataset], sp.csr_array]) -> sp.csr_array:
+        """H (n, m), given what H is at the receptors of a dataset."""
+        rows = []
+        for inlet in self.table.inlets:
+            parts = []
+            for average, level in zip(
+                self.table.averaging[inlet], levels_of(self.footprints[inlet]), strict=True
+            ):
+                used = np.unique(average.indices)
+                part = select_receptors(level, used)
+                operator = average[:, used] @ sp.diags_array(self.weights(part))
+                parts.append(sp.csr_array(operator @ of_receptors(part)))
+            rows.append(sum(parts[1:], start=parts[0]))
+        found = stacked(rows)
+        found.sort_indices()
+        return found
+
+
+def _scaled(
+    block: FluxBlock, flux: xr.Dataset, steps: np.ndarray, reach_hours: float
+) -> Callable[[xr.Dataset], sp.csr_array]:
+    """H of the scalings of `flux`: footprints times the flux of their own hour, summed within steps.
+
+    Influence older than the first step of an epoch belongs to that step, but sees the flux of its hour.
+    """
+    fine, step = _fine_steps(flux, steps, reach_hours)
+    field = _step_means(block, flux, fine)
+    n_cells = field.shape[1]
+    width = 1 if block.resolution == "pattern" else n_cells
+    cell = np.arange(field.size) % n_cells
+    column = np.repeat(step, n_cells) * width + (cell if width > 1 else 0)
+    onto = sp.csr_array(
+        (field.ravel(), (np.arange(field.size), column)), shape=(field.size, steps.shape[0] * width)
+    )
+    return lambda part: sp.csr_array(jacobian(part, fine, early="first") @ onto)
+
+
+def _fine_steps(flux: xr.Dataset, steps: np.ndarray, reach_hours: float) -> tuple[np.ndarray, np.ndarray]:
+    """Steps within which the flux does not change, (f, 2), and the step of the block each belongs to (f,)."""
+    wide = steps.copy()
+    reach = np.timedelta64(round(reach_hours * 3600), "s")
+    for k in range(steps.shape[0]):
+        if k == 0 or steps[k, 0] > steps[k - 1, 1]:
+            before = steps[k, 0] - reach
+            wide[k, 0] = before if k == 0 else max(before, steps[k - 1, 1])
+    if flux.sizes["time"] == 1:
+        return wide, np.arange(steps.shape[0])
+    edges = np.unique(flux["time_bnds"].values)
+    wide[0, 0] = max(wide[0, 0], min(edges[0], steps[0, 0]))
+    bounds: list[tuple[np.datetime64, np.datetime64]] = []
+    owner: list[int] = []
+    for k, (start, end) in enumerate(wide):
+        inner = [start, *edges[(edges > start) & (edges < end)], end]
+        bounds += list(pairwise(inner))
+        owner += [k] * (len(inner) - 1)
+    return np.array(bounds, dtype="datetime64[ns]"), np.array(owner)
