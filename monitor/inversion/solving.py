@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import numpy as np
+
 from monitor.errors import InputError
 from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_observations, solve_state
 
 if TYPE_CHECKING:
     from monitor.inversion.hyper import Hyperparameters
+    from monitor.inversion.positivity import PositivePosterior
     from monitor.inversion.posterior import Posterior
     from monitor.inversion.problem import InverseProblem
 
 METHODS = ("auto", "observations", "exact", "state", "reduced")
 LIKELIHOODS = ("gaussian", "student-t")
+POSITIVITIES = ("truncated", "lognormal")
 Likelihood = Literal["gaussian", "student-t"]
+Positivity = Literal["truncated", "lognormal"]
+Stated = Literal["mean", "median"]
 
 
 @overload
@@ -27,6 +33,17 @@ def solve(
 ) -> LinearPosterior: ...
 @overload
 def solve(
+    problem: LinearProblem,
+    method: str = "auto",
+    *,
+    positivity: Positivity,
+    positive: np.ndarray | slice | None = None,
+    stated: Stated | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+) -> PositivePosterior: ...
+@overload
+def solve(
     problem: InverseProblem, method: str = "auto", *, fitted: Hyperparameters | None = None
 ) -> Posterior: ...
 def solve(
@@ -35,6 +52,11 @@ def solve(
     *,
     likelihood: Likelihood = "gaussian",
     degrees_of_freedom: float = 4.0,
+    positivity: Positivity | None = None,
+    positive: np.ndarray | slice | None = None,
+    stated: Stated | None = None,
+    draws: int = 2000,
+    seed: int = 0,
     fitted: Hyperparameters | None = None,
 ) -> Any:
     """Solve a linear problem, or one made from datasets.
@@ -50,6 +72,13 @@ def solve(
     likelihood
         "student-t" gives the independent part of the mismatch heavy tails, with `degrees_of_freedom`, so
         that outliers lose their weight; see `monitor.inversion.robust`.
+    positivity
+        "truncated": the Gaussian posterior restricted to x ≥ 0.  "lognormal": the logarithm of x is Gaussian.
+        Both give a `PositivePosterior` of `draws` draws; see `monitor.inversion.positivity`.
+    positive : mask (m,), slice or indices
+        The unknowns that are positive; all if absent.
+    stated : "mean" or "median"
+        What the prior mean of a log-normal unknown is; it must be said.
     fitted
         Hyperparameters of an `InverseProblem`, if they are known already.
 
@@ -57,22 +86,66 @@ def solve(
     ------
     InputError, NumericalError
     """
-    if method not in METHODS:
-        raise InputError(f"no method '{method}'", expected=", ".join(METHODS))
-    if likelihood not in LIKELIHOODS:
-        raise InputError(f"no likelihood '{likelihood}'", expected=", ".join(LIKELIHOODS))
+    _known("method", method, METHODS)
+    _known("likelihood", likelihood, LIKELIHOODS)
     if not isinstance(problem, LinearProblem):
-        return _solve_datasets(problem, likelihood, fitted)
+        return _solve_datasets(problem, likelihood, positivity, fitted)
     if fitted is not None:
         raise InputError(
             "fitted belongs to a problem from datasets", remedy="take problem.with_values(fitted.values)"
         )
     chosen = _best(problem) if method == "auto" else method
+    if positivity is not None:
+        if likelihood != "gaussian":
+            raise InputError(
+                f'positivity="{positivity}" and likelihood="{likelihood}" are solved one after the other',
+                remedy="take robust.reweighted(problem, posterior.weights), and positivity with that",
+            )
+        return _solve_positive(problem, chosen, positivity, positive, stated, (draws, seed))
+    if positive is not None or stated is not None:
+        raise InputError("positive and stated need a positivity", expected=", ".join(POSITIVITIES))
     if likelihood == "student-t":
         from monitor.inversion.robust import solve_student_t
 
         return solve_student_t(problem, degrees_of_freedom, chosen)
     return _solve_gaussian(problem, chosen)
+
+
+def _solve_positive(
+    problem: LinearProblem,
+    method: str,
+    positivity: Positivity,
+    positive: np.ndarray | slice | None,
+    stated: Stated | None,
+    sampling: tuple[int, int],
+) -> PositivePosterior:
+    from monitor.inversion.lognormal import solve_lognormal
+    from monitor.inversion.positivity import chosen_unknowns
+    from monitor.inversion.truncated import solve_truncated
+
+    _known("positivity", positivity, POSITIVITIES)
+    mask = chosen_unknowns(positive, problem.m)
+    if sampling[0] < 2:
+        raise InputError("a posterior needs draws", expected="draws of 2 or more", found=f"{sampling[0]}")
+    if positivity == "lognormal":
+        if stated not in ("mean", "median"):
+            raise InputError(
+                "the prior mean of a log-normal unknown must be said to be its mean or its median",
+                expected='stated="mean" or stated="median"',
+                found=f"stated={stated!r}",
+                remedy="an inventory's best guess is often a median, its total a mean",
+            )
+        return solve_lognormal(
+            problem, mask, stated, lambda linear: _solve_gaussian(linear, method), sampling
+        )
+    if stated is not None:
+        raise InputError('stated belongs to positivity="lognormal"', found=f"stated={stated!r}")
+    return solve_truncated(_solve_gaussian(problem, method), mask, *sampling)
+
+
+def _known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InputError(f"no {name} '{value}'", expected=", ".join(known))
 
 
 def _solve_gaussian(problem: LinearProblem, method: str) -> LinearPosterior:
@@ -86,13 +159,16 @@ def _solve_gaussian(problem: LinearProblem, method: str) -> LinearPosterior:
 
 
 def _solve_datasets(
-    problem: InverseProblem, likelihood: Likelihood, fitted: Hyperparameters | None
+    problem: InverseProblem,
+    likelihood: Likelihood,
+    positivity: Positivity | None,
+    fitted: Hyperparameters | None,
 ) -> Posterior:
     from monitor.inversion.posterior import solve_problem
 
-    if likelihood != "gaussian":
+    if likelihood != "gaussian" or positivity is not None:
         raise InputError(
-            f'likelihood="{likelihood}" is for a problem in plain arrays',
+            "heavy tails and positivity are for a problem in plain arrays",
             found=type(problem).__name__,
             remedy="take problem.linear() and solve that",
         )

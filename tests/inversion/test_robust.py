@@ -132,16 +132,16 @@ def test_five_per_cent_gross_outliers_cost_less_than_thirty_per_cent(correlated)
 def test_an_infinite_outlier_is_as_good_as_left_out():
     dirty, _, _ = world(np.random.default_rng(5), outliers=0.0)
     values = dirty.observations.copy()
-    values[7] = 1e7
+    values[7] = 1e6
     keep = np.arange(dirty.n) != 7
     found = inv.solve(replace(dirty, observations=values), likelihood="student-t")
-    assert found.weights[7] < 1e-12
+    assert found.weights[7] < 1e-11
     mismatch = Sum((Diagonal(np.ones(dirty.n - 1)), Exponential(5.0, at=np.flatnonzero(keep) * 1.0, std=0.7)))
     without = inv.LinearProblem(
         dirty.jacobian[keep], values[keep], 2.0, dirty.prior_covariance, mismatch, totals=dirty.totals
     )
     left = inv.solve(without, likelihood="student-t")
-    # what remains of it is weight × size = (ν + 1)/z, 5e-7 of a σ; weights are iterated to 1e-6
+    # what remains of it is weight × size = (ν + 1)/z, 5e-6 of a σ; weights are iterated to 1e-6
     np.testing.assert_allclose(found.totals.mean, left.totals.mean, rtol=1e-5)
     np.testing.assert_allclose(found.totals.std, left.totals.std, rtol=1e-5)
 
