@@ -16,8 +16,8 @@ from monitor.inversion.hyper.optimum import Hyperparameters, maximum, neighbours
 from monitor.inversion.linear import LinearProblem
 
 if TYPE_CHECKING:
-    from monitor.inversion.posterior import Total
     from monitor.inversion.problem import InverseProblem
+    from monitor.inversion.totals import Total
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +75,13 @@ class Fit(Hyperparameters):
         return self.evidence.truncation if self.evidence else 0.0
 
     def totals(self, totals: Any = None) -> MixedTotals:
-        """Totals with the covariance within and between hyperparameters.
+        """Totals with the covariance within and between hyperparameters, by the law of total variance.
 
-        `between` is half the sum of the squares of the changes one σ away on both sides along each principal
-        direction, as in `monitor.inversion.posterior`; mean and `within` are those at the maximum.
+        Of a `LinearProblem` by the cubature of third degree over the normal distribution of the logarithms:
+        the solutions √q σ away, on both sides along each of q principal directions, count equally
+        (Arasaratnam & Haykin 2009).  `mean` is the mean of their means, `within` the mean of their
+        covariances, `between` the covariance of their means.  Of an `InverseProblem` as in
+        `monitor.inversion.posterior`.
 
         Parameters
         ----------
@@ -88,10 +91,17 @@ class Fit(Hyperparameters):
         if not isinstance(self.problem, LinearProblem):
             return _of_datasets(self, self.problem, totals)
         evidence = self.evidence or Evidence.of(self.problem)
-        mean, within = totals_at(evidence, self.values, totals)
-        moved = [totals_at(evidence, values, totals)[0] - mean for values in neighbours(self)]
-        change = np.array(moved).reshape(-1, mean.size)
-        return MixedTotals(mean, within, 0.5 * change.T @ change)
+        reach = float(np.sqrt(np.count_nonzero(np.diagonal(self.log_covariance))))
+        return mixture(evidence, list(neighbours(self, reach)) or [self.values], totals)
+
+
+def mixture(evidence: Evidence, places: Sequence[np.ndarray], totals: Any = None) -> MixedTotals:
+    """Totals over values of the parameters that are equally likely."""
+    found = [totals_at(evidence, values, totals) for values in places]
+    means, covariances = (np.array([pair[k] for pair in found]) for k in (0, 1))
+    mean = means.mean(axis=0)
+    moved = means - mean
+    return MixedTotals(mean, covariances.mean(axis=0), moved.T @ moved / len(places))
 
 
 def totals_at(evidence: Evidence, values: np.ndarray, totals: Any = None) -> tuple[np.ndarray, np.ndarray]:

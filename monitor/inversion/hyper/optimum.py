@@ -158,24 +158,24 @@ class _Climb:
 
 
 def _curvature(climb: _Climb, at: np.ndarray, step: float = 0.05) -> np.ndarray:
-    """Inverse Hessian of the objective by differences of its gradient, made positive definite."""
-    centre = climb(at)[1]
-    hessian = np.array([(climb(at + row)[1] - centre) / step for row in np.eye(at.size) * step])
+    """Inverse Hessian of the objective by central differences of its gradient, made positive definite."""
+    sides = [(climb(at + row)[1], climb(at - row)[1]) for row in np.eye(at.size) * step]
+    hessian = np.array([(above - below) / (2.0 * step) for above, below in sides])
     hessian = 0.5 * (hessian + hessian.T)
     eigenvalue, vectors = linalg.eigh(hessian)
     # the prior alone gives curvature 1 in these coordinates: nothing may be flatter than half of it
     return np.asarray((vectors / np.maximum(eigenvalue, 0.5)) @ vectors.T)
 
 
-def neighbours(found: Hyperparameters) -> Iterator[np.ndarray]:
-    """Values one σ away, on both sides, along each principal direction of their uncertainty.
+def neighbours(found: Hyperparameters, reach: float = 1.0) -> Iterator[np.ndarray]:
+    """Values `reach` σ away, on both sides, along each principal direction of their uncertainty.
 
-    Half the sum of the squares of what changes on the way is the covariance that the uncertainty of the
-    parameters adds, to first order.
+    At one σ half the sum of the squares of what changes on the way is the covariance that the uncertainty of
+    the parameters adds, to first order.
     """
     eigenvalue, vector = np.linalg.eigh(found.log_covariance)
     for size, direction in zip(eigenvalue, vector.T, strict=True):
         if size > 1e-10:
             # both sides: which of them an eigenvector points to is an accident of the library
             for side in (-1.0, 1.0):
-                yield found.values * np.exp(side * np.sqrt(size) * direction)
+                yield found.values * np.exp(side * reach * np.sqrt(size) * direction)

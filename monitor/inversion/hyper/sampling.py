@@ -17,7 +17,7 @@ import numpy as np
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
 from monitor.inversion.hyper.evidence import Evidence
-from monitor.inversion.hyper.fit import MixedTotals, held, totals_at
+from monitor.inversion.hyper.fit import MixedTotals, held, mixture
 from monitor.inversion.hyper.optimum import maximum
 from monitor.inversion.linear import LinearProblem
 
@@ -67,13 +67,7 @@ class Sample:
         `within` is the mean of their covariances, `between` the covariance of their means.
         """
         chosen = np.linspace(0, self.values.shape[0] - 1, min(points, self.values.shape[0])).astype("i8")
-        places, counts = np.unique(self.values[chosen], axis=0, return_counts=True)
-        found = [totals_at(self.evidence, values, totals) for values in places]
-        share = counts / counts.sum()
-        means, covariances = (np.array([pair[k] for pair in found]) for k in (0, 1))
-        mean = share @ means
-        moved = means - mean
-        return MixedTotals(mean, np.tensordot(share, covariances, 1), (share * moved.T) @ moved)
+        return mixture(self.evidence, list(self.values[chosen]), totals)
 
 
 def sample(
