@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def play(name: str, given: argparse.Namespace) -> dict[str, Any]:
     """Run one case."""
-    settings = Settings(Path(given.worlds), given.threads, given.runs, _say, given.profile)
+    settings = Settings(
+        Path(given.worlds), given.threads, given.runs, _say, given.profile, given.keep, tuple(given.without)
+    )
     case = cases.find(name)
     if case.play == "scaling":
         return scaling(case, settings, Path(given.figure))
@@ -72,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         "--threads", type=int, default=processors, help="of linear algebra and compiled loops"
     )
     parser.add_argument("--profile", action="store_true", help="one more run, with the seconds of its stages")
+    parser.add_argument("--keep", action="store_true", help="take slow references from an earlier run")
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="contestants to leave out")
     parser.add_argument("--worlds", default="build/worlds", help="folder in which generated cities are kept")
     parser.add_argument("--figure", default="build/scaling.svg", help="where `scaling` is drawn")
     parser.add_argument("--table", metavar="FILE", help="print the Markdown tables of results of --json")

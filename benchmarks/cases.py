@@ -81,47 +81,50 @@ def peer_targets(rows: Rows) -> list[Target]:
     ]
 
 
+def cost(name: str, row: Row, yardsticks: float, gigabytes: float) -> list[Target]:
+    return [
+        Target(f"{name}: yardsticks", row["ratio"], yardsticks),
+        Target(f"{name}: peak memory [GB]", row["peak_gb"], gigabytes),
+    ]
+
+
 def month_targets(rows: Rows) -> list[Target]:
     found = []
-    for name in ("reduced", "auto"):
-        row = rows[name]
+    for name in [name for name in ("reduced", "auto") if name in rows]:
+        errors = rows[name]["errors"]
+        found += cost(name, rows[name], 20.0, 1.5)
+        if not errors:
+            continue
         found += [
-            Target(f"{name}: yardsticks", row["ratio"], 20.0),
-            Target(f"{name}: peak memory [GB]", row["peak_gb"], 1.5),
-            Target(f"{name}: totals, relative error", row["errors"]["totals"], 1e-3),
-            Target(f"{name}: σ of totals, relative error", row["errors"]["totals_sigma"], 1e-3),
+            Target(f"{name}: totals, relative error", errors["totals"], 1e-3),
+            Target(f"{name}: σ of totals, relative error", errors["totals_sigma"], 1e-3),
         ]
     return found
 
 
 def exact_targets(rows: Rows) -> list[Target]:
-    row = rows["exact"]
-    return [
-        Target("yardsticks", row["ratio"], 200.0),
-        Target("peak memory [GB]", row["peak_gb"], 4.0),
-    ]
+    return cost("exact", rows["exact"], 200.0, 4.0)
 
 
 def year_targets(rows: Rows) -> list[Target]:
-    batch, windowed = rows["batch"], rows["windowed"]
-    return [
-        Target("batch: yardsticks", batch["ratio"], 6.0),
-        Target("batch: peak memory [GB]", batch["peak_gb"], 10.0),
-        Target("windowed: yardsticks", windowed["ratio"], 1.0),
-        Target("windowed: peak memory [GB]", windowed["peak_gb"], 2.0),
-        Target("windowed: totals from batch, in σ", windowed["errors"]["totals_in_sigma"], 0.01),
-        Target("windowed: σ from batch, relative", windowed["errors"]["totals_sigma"], 0.01),
-    ]
+    found = cost("batch", rows["batch"], 6.0, 10.0)
+    if "windowed" in rows:
+        errors = rows["windowed"]["errors"]
+        found += [
+            *cost("windowed", rows["windowed"], 1.0, 2.0),
+            Target("windowed: totals from batch, in σ", errors["totals_in_sigma"], 0.01),
+            Target("windowed: σ from batch, relative", errors["totals_sigma"], 0.01),
+        ]
+    return found
 
 
 def hyper_targets(rows: Rows) -> list[Target]:
+    def ratio(over: str, under: str) -> float:
+        return float(rows[over]["warm_s"] / rows[under]["warm_s"])
+
     return [
-        Target("with gradient / a solution", rows["gradient"]["warm_s"] / rows["solution"]["warm_s"], 4.0),
-        Target(
-            "with gradient / without, within a fit",
-            rows["next gradient"]["warm_s"] / rows["next value"]["warm_s"],
-            4.0,
-        ),
+        Target("with gradient / a solution", ratio("gradient", "solution"), 4.0),
+        Target("with gradient / without, within a fit", ratio("next gradient", "next value"), 4.0),
     ]
 
 

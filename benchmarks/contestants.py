@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from benchmarks.worlds import World, flux_map, rhythm
 from monitor import inversion as inv
@@ -69,7 +70,7 @@ def month(world: World, method: str) -> Outputs:
     """The mean of every hour and cell, 1σ of every cell's mean over the record, and the totals."""
     posterior = inv.solve(world.problem(), method=method)
     hours, cells = world.city.hours, world.city.cells
-    means = inv.SeparableTotals(np.full((1, hours), 1.0 / hours), np.eye(cells))
+    means = inv.SeparableTotals(np.full((1, hours), 1.0 / hours), sp.eye_array(cells, format="csr"))
     sigma = np.sqrt(posterior.variance_of(means))
     totals = posterior.totals
     return _with_error(

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,10 @@ class Settings:
         Takes the progress.
     profile : bool
         One run more of each contestant, with the seconds of its stages.
+    keep : bool
+        Take references that are run once from an earlier run, if there is one.
+    without
+        Contestants to leave out.
     """
 
     worlds: Path
@@ -56,6 +61,8 @@ class Settings:
     runs: int | None = None
     say: Callable[[str], None] = lambda text: None
     profile: bool = False
+    keep: bool = False
+    without: tuple[str, ...] = ()
 
     def environment(self, **more: str) -> dict[str, str]:
         return os.environ | dict.fromkeys(THREADS, str(self.threads)) | more
@@ -115,9 +122,9 @@ def race(case: Case, settings: Settings) -> dict[str, Any]:
     folder = world_of(case.city, settings) if case.city else None
     rows: Rows = {}
     with tempfile.TemporaryDirectory() as outputs:
-        for contestant in case.contestants:
-            rows[contestant.name] = row_of(case, contestant.name, folder, Path(outputs), settings)
-        if folder is not None and case.reference:
+        for contestant in [one for one in case.contestants if one.name not in settings.without]:
+            rows[contestant.name] = _kept_or_run(case, contestant.name, folder, Path(outputs), settings)
+        if folder is not None and case.reference in rows:
             _add_errors(rows, case.reference, World.open(folder), Path(outputs))
     sizes = sizes_of(World.open(folder)) if folder else {}
     return {
@@ -141,6 +148,20 @@ def sizes_of(world: World) -> dict[str, Any]:
         "non_zeros": int(world.array("values").size),
         "share": world.share,
     }
+
+
+def _kept_or_run(case: Case, name: str, folder: Path | None, outputs: Path, settings: Settings) -> Row:
+    """A contestant that is run once leaves its outputs beside the world, for `keep`."""
+    if folder is None or name not in case.once:
+        return row_of(case, name, folder, outputs, settings)
+    kept, notes = folder / f"{name}.npz", folder / f"{name}.json"
+    if settings.keep and notes.exists():
+        copyfile(kept, outputs / kept.name)
+        return json.loads(notes.read_text())
+    row = row_of(case, name, folder, outputs, settings)
+    copyfile(outputs / kept.name, kept)
+    notes.write_text(json.dumps(row))
+    return row
 
 
 def row_of(case: Case, name: str, folder: Path | None, outputs: Path, settings: Settings) -> Row:
