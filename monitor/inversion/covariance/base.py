@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -65,8 +65,8 @@ class Covariance(Protocol):
         ...
 
 
-def through(covariance: Covariance, jacobian: Any) -> np.ndarray:
-    """H Q Hᵀ by the product Q Hᵀ, a few hundred observations at a time."""
+def through(matvec: Callable[[np.ndarray], np.ndarray], jacobian: Any) -> np.ndarray:
+    """H Q Hᵀ by the product Q Hᵀ, a few hundred observations at a time; `matvec` is v ↦ Q v."""
     from monitor.inversion.operators import forward, row_chunk
 
     n = jacobian.shape[0]
@@ -74,9 +74,16 @@ def through(covariance: Covariance, jacobian: Any) -> np.ndarray:
     for start in range(0, n, 256):
         stop = min(start + 256, n)
         rows = row_chunk(jacobian, start, stop)
-        spread = covariance.matvec(np.asarray(rows.toarray() if sp.issparse(rows) else rows).T)
+        spread = matvec(np.asarray(rows.toarray() if sp.issparse(rows) else rows).T)
         out[:, start:stop] = forward(jacobian, spread)
     return symmetric(out)
+
+
+def sandwiched(matrix: np.ndarray, jacobian: Any) -> np.ndarray:
+    """H M Hᵀ for a symmetric M (m, m) that is written out."""
+    if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
+        return symmetric(np.asarray(jacobian @ np.asarray(jacobian @ matrix).T))
+    return through(lambda vector: np.asarray(matrix @ vector), jacobian)
 
 
 def symmetric(matrix: np.ndarray) -> np.ndarray:
@@ -122,6 +129,19 @@ def positive(value: float, name: str) -> None:
     """Raise `InputError` where a parameter is not a positive number."""
     if not (np.isfinite(value) and value > 0):
         raise InputError(f"{name} must be a positive number", found=f"{value}")
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """Positions as numbers; dates have a unit that nobody said, and are refused."""
+    array = np.asarray(values)
+    if array.dtype.kind in "mM":
+        raise InputError(
+            f"{name} holds dates",
+            expected="numbers in the unit of the length",
+            found=f"{array.dtype}",
+            remedy="(times - times[0]) / np.timedelta64(1, 'h') gives hours",
+        )
+    return array.astype("f8")
 
 
 def is_covariance(value: Any) -> bool:
@@ -196,7 +216,7 @@ class Diagonal:
             return symmetric((jacobian * self.diagonal()) @ jacobian.T)
         if sp.issparse(jacobian):
             return symmetric((jacobian @ sp.diags_array(self.diagonal()) @ jacobian.T).toarray())
-        return through(self, jacobian)
+        return through(self.matvec, jacobian)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
         yield 2.0 * self.observe(jacobian)
@@ -273,9 +293,7 @@ class Dense:
         return np.asarray(self.scale**2 * self.matrix)
 
     def observe(self, jacobian: Any) -> np.ndarray:
-        if isinstance(jacobian, np.ndarray) or sp.issparse(jacobian):
-            return symmetric(np.asarray(jacobian @ np.asarray(jacobian @ self.dense()).T))
-        return through(self, jacobian)
+        return sandwiched(self.dense(), jacobian)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
         yield 2.0 * self.observe(jacobian)

@@ -11,7 +11,7 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, positive, symmetric, through
+from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, numbers, positive, sandwiched
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,10 @@ class HourOfDay:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        hours = np.atleast_1d(np.asarray(self.hours, dtype="f8"))
+        hours = np.atleast_1d(numbers(self.hours, "hours"))
         finite(hours, "hours")
+        if hours.ndim != 1:
+            raise InputError("hours need one dimension", expected="(p,)", found=str(hours.shape))
         positive(self.days, "days")
         positive(self.scale, "scale")
         matrix = np.asarray(self.within, dtype="f8")
@@ -105,14 +107,11 @@ class HourOfDay:
         return np.asarray(self._root @ vector)
 
     def observe(self, jacobian: Any) -> np.ndarray:
-        return through(self, jacobian)
+        return sandwiched(self._matrix, jacobian)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
-        from monitor.inversion.operators import as_columns
-
         yield 2.0 * self.observe(jacobian)
-        rows = as_columns(jacobian)
-        yield symmetric(np.asarray(rows @ np.asarray(rows @ self.slope_matvec(np.eye(self.size))).T))
+        yield sandwiched(self.slope_matvec(np.eye(self.size)), jacobian)
 
     def select(self, rows: np.ndarray) -> HourOfDay:
         return replace(self, hours=self.hours[chosen(rows, self.size)])

@@ -132,25 +132,22 @@ class Kronecker:
         return self._observe(jacobian, self.time.dense(), self.space.matvec)
 
     def _observe(self, jacobian: Any, time: np.ndarray, in_space: Any) -> np.ndarray:
-        """Σ_tt' T_tt' G_t S G_t'ᵀ with any T (p, p), an hour at a time."""
+        """Σ_t (Σ_t' T_tt' G_t') S G_tᵀ with any T (p, p): G is kept sparse, and only its rows are spread."""
         from monitor.inversion.operators import as_columns
 
-        p, s = self.shape
-        rows = as_columns(jacobian)
+        _, s = self.shape
+        rows = sp.csr_array(as_columns(jacobian), dtype="f8")
+        rows.data = rows.data * self._field()[rows.indices]
+        hour, cell = np.divmod(rows.indices, s)
+        columns = rows.tocsc()
         n = rows.shape[0]
-        a, b = self.deviation
-        parts = [
-            _scaled(rows[:, t * s : (t + 1) * s], a[t % a.shape[0], 0] * b[t % b.shape[0]]) for t in range(p)
-        ]
         out = np.zeros((n, n))
-        for t in range(p):
-            if not parts[t].any():
-                continue
-            spread = in_space(parts[t].T)
-            mixed = np.zeros((n, s))
-            for k in np.flatnonzero(time[t]):
-                mixed += time[t, k] * parts[k]
-            out += mixed @ spread
+        for t in np.unique(hour):
+            present = columns[:, t * s : (t + 1) * s].tocsr()
+            seen = np.flatnonzero(np.diff(present.indptr))
+            spread = in_space(present[seen].toarray().T)
+            mixed = sp.csr_array((rows.data * time[t, hour], cell, rows.indptr), shape=(n, s)).toarray()
+            out[:, seen] += mixed @ spread
         return symmetric(out)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
@@ -183,8 +180,3 @@ def _as_product(std: np.ndarray, p: int, s: int) -> tuple[np.ndarray, np.ndarray
         expected=f"a number, ({p},), ({s},), ({p}, {s}) or ({p * s},)",
         found=str(std.shape),
     )
-
-
-def _scaled(rows: Any, sigma: np.ndarray) -> np.ndarray:
-    dense = rows.toarray() if sp.issparse(rows) else rows
-    return np.asarray(dense * sigma)

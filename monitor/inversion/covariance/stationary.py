@@ -18,9 +18,10 @@ from monitor.inversion.covariance.base import (
     Dense,
     chosen,
     finite,
+    numbers,
     positive,
+    sandwiched,
     scaled_rows,
-    symmetric,
     through,
 )
 from monitor.inversion.kernels import markov_sweep
@@ -31,6 +32,8 @@ from monitor.inversion.threads import kernel_threads
 _DENSE = 4096
 #: Cells up to which a correlation is multiplied in four dense blocks rather than by Fourier transforms.
 _FOLDED = 12_000
+#: Groups of cells up to which a grid is transformed once for each.
+_GROUPS = 8
 #: Fields that are transformed at once.
 _BATCH = 64
 
@@ -79,6 +82,10 @@ class Matern:
                 expected=f"a number, or one for each of the {len(self.shape)} axes",
                 found=str(np.shape(self.spacing)),
             )
+        if self.positions.ndim not in (1, 2):
+            raise InputError(
+                "at does not fit", expected="(p,) or (s, d)", found=str(np.shape(self.positions))
+            )
         finite(self.positions, "at")
         deviation = np.asarray(self.std, dtype="f8")
         finite(np.atleast_1d(deviation), "std")
@@ -96,7 +103,16 @@ class Matern:
         """Of the regular grid; None for free positions."""
         if isinstance(self.at, (int, np.integer)):
             return (int(self.at),)
-        return tuple(int(k) for k in self.at) if isinstance(self.at, tuple) else None
+        if not isinstance(self.at, tuple):
+            return None
+        if not all(isinstance(k, (int, np.integer)) and k > 0 for k in self.at):
+            raise InputError(
+                "at is no shape of a grid",
+                expected="(ny, nx) in whole numbers above zero",
+                found=str(self.at)[:60],
+                remedy="give positions as a list or an array",
+            )
+        return tuple(int(k) for k in self.at)
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -107,7 +123,7 @@ class Matern:
     def positions(self) -> np.ndarray:
         """(size,) along a line, else (size, d)."""
         if self.shape is None:
-            return np.asarray(self.at, dtype="f8")
+            return numbers(self.at, "at")
         axes = [np.arange(k) * step for k, step in zip(self.shape, self.steps, strict=True)]
         if len(axes) == 1:
             return np.asarray(axes[0])
@@ -194,28 +210,45 @@ class Matern:
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
         inner = scaled_rows(self.deviation, vector)
-        if self.shape is not None and self.groups is None:
-            out = self._on_grid(inner, self.correlation)
-        elif self.smoothness == 0.5 and self.positions.ndim == 1:
+        if self._chained:
             out = self._markov(inner)
+        elif self._on_fourier:
+            out = self._on_grid(inner, self.correlation)
         else:
             return np.asarray(self.dense() @ vector)
         return scaled_rows(self.deviation, out)
 
     def slope_matvec(self, vector: np.ndarray) -> np.ndarray:
         """(∂Q/∂ln ℓ) v."""
-        inner = scaled_rows(self.deviation, vector)
-        if self.shape is None or self.groups is not None:
+        if not self._on_fourier:
             return np.asarray(self._written_out(self.correlation_slope) @ vector)
+        inner = scaled_rows(self.deviation, vector)
         return scaled_rows(self.deviation, self._on_grid(inner, self.correlation_slope))
 
+    @cached_property
+    def _masks(self) -> np.ndarray:
+        """Which unknowns each group holds (g, size)."""
+        if self.groups is None:
+            return np.ones((1, self.size), dtype=bool)
+        label = np.asarray(self.groups)
+        return np.asarray(np.unique(label)[:, None] == label[None, :])
+
+    @property
+    def _on_fourier(self) -> bool:
+        """Whether there is a regular grid, cut into a few groups at most."""
+        return self.shape is not None and (self.groups is None or len(self._masks) <= _GROUPS)
+
     def _on_grid(self, vector: np.ndarray, kernel: Any) -> np.ndarray:
-        """The correlation matrix times (s,) or (s, k), by circulant embedding."""
+        """The correlation matrix times (s,) or (s, k), by circulant embedding within each group."""
         fields = np.ascontiguousarray(vector.reshape(self.size, -1).T)
-        return np.ascontiguousarray(self.on_fields(fields, kernel).T).reshape(vector.shape)
+        if self.groups is None:
+            out = self.on_fields(fields, kernel)
+        else:
+            out = np.sum([mask * self.on_fields(mask * fields, kernel) for mask in self._masks], axis=0)
+        return np.ascontiguousarray(out.T).reshape(vector.shape)
 
     def on_fields(self, fields: np.ndarray, kernel: Any = None) -> np.ndarray:
-        """The correlation matrix of a regular grid times each of the fields (k, s): exact, O(s log s).
+        """The correlation on a regular grid, without groups, times each field (k, s): exact, O(s log s).
 
         A symmetric Toeplitz matrix is a corner of a circulant one, which Fourier waves diagonalise.
         """
@@ -265,9 +298,9 @@ class Matern:
 
     @property
     def sqrt_size(self) -> int:
-        if self._chained or self.shape is None or self.size <= _DENSE:
+        if self._chained or not self._on_fourier or self.size <= _DENSE:
             return self.size
-        return int(np.prod(self._embedding[1]))
+        return len(self._masks) * int(np.prod(self._embedding[1]))
 
     @property
     def _chained(self) -> bool:
@@ -282,7 +315,7 @@ class Matern:
             out = np.empty_like(columns)
             out[order] = columns
             return scaled_rows(self.deviation, out.reshape(vector.shape))
-        if self.shape is None or self.size <= _DENSE:
+        if not self._on_fourier or self.size <= _DENSE:
             return scaled_rows(self.deviation, self._root @ vector)
         return scaled_rows(self.deviation, self._circulant_root(vector))
 
@@ -298,7 +331,7 @@ class Matern:
             padded = tuple(scipy.fft.next_fast_len(factor * k, real=True) for k in self.shape or ())
             symbol = self._symbol(self.correlation, padded)
             lowest = float(symbol.min())
-            if lowest > -1e-9 * symbol.max():
+            if lowest > -1e-12 * symbol.max():
                 return np.sqrt(np.maximum(symbol, 0.0)), padded
         raise NumericalError(
             "no circulant embedding of this correlation is positive definite",
@@ -308,21 +341,26 @@ class Matern:
 
     def _circulant_root(self, vector: np.ndarray) -> np.ndarray:
         root, padded = self._embedding
-        fields = np.moveaxis(vector.reshape(*padded, -1), -1, 0)
         axes = tuple(range(1, len(padded) + 1))
-        back = scipy.fft.irfftn(scipy.fft.rfftn(fields, axes=axes) * root, s=padded, axes=axes)
-        cut = back[(slice(None), *(slice(0, k) for k in self.shape or ()))]
-        return np.asarray(np.moveaxis(cut, 0, -1).reshape(self.size, *vector.shape[1:]))
+        out = np.zeros((self.size, int(np.prod(vector.shape[1:], dtype="i8"))))
+        for mask, part in zip(self._masks, np.split(vector, len(self._masks)), strict=True):
+            fields = np.moveaxis(part.reshape(*padded, -1), -1, 0)
+            back = scipy.fft.irfftn(scipy.fft.rfftn(fields, axes=axes) * root, s=padded, axes=axes)
+            cut = back[(slice(None), *(slice(0, k) for k in self.shape or ()))]
+            out[mask] = cut.reshape(cut.shape[0], -1).T[mask]
+        return out.reshape(self.size, *vector.shape[1:])
 
     def observe(self, jacobian: Any) -> np.ndarray:
-        return through(self, jacobian)
+        if self._chained or self._on_fourier:
+            return through(self.matvec, jacobian)
+        return sandwiched(self.dense(), jacobian)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
-        from monitor.inversion.operators import as_columns
-
         yield 2.0 * self.observe(jacobian)
-        rows = as_columns(jacobian)
-        yield symmetric(np.asarray(rows @ np.asarray(rows @ self._written_out(self.correlation_slope)).T))
+        if self._on_fourier:
+            yield through(self.slope_matvec, jacobian)
+        else:
+            yield sandwiched(self._written_out(self.correlation_slope), jacobian)
 
     def select(self, rows: np.ndarray) -> Matern:
         index = chosen(rows, self.size)
