@@ -16,6 +16,7 @@ factored into p(x, η) p(w) (Bishop 2006, §10.1).  ν → ∞ is the Gaussian.
 
 χ², evidence, σ and covariances of the result are those of the Gaussian problem at these weights: χ² is near 1
 because outliers have been given the variance they ask for, and evidences compare at equal weights only.
+Models and degrees of freedom compare by `log_evidence_bound`.
 
 **With hyperparameters**: scales and weights are found in turn until they agree::
 
@@ -35,6 +36,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import digamma, gammaln
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.covariance import Block, Covariance, Diagonal, Sum, add_to
@@ -44,6 +46,8 @@ from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_state
 if TYPE_CHECKING:
     from monitor.inversion.reduced import Reduction
 
+Solver = Callable[[LinearProblem], LinearPosterior]
+
 #: Largest change of the logarithm of a weight in the last step.
 TOLERANCE = 1e-6
 #: Steps after which the weights are said not to converge.
@@ -52,7 +56,7 @@ _ROWS = 64
 
 
 def solve_student_t(
-    problem: LinearProblem, degrees_of_freedom: float = 4.0, method: str = "observations"
+    problem: LinearProblem, degrees_of_freedom: float = 4.0, method: str | Solver = "observations"
 ) -> LinearPosterior:
     """The posterior with Student-t errors in the independent part of R; its `weights` say whom it trusts.
 
@@ -63,7 +67,8 @@ def solve_student_t(
     degrees_of_freedom
         ν of Student's t; σ of the mismatch is its scale, so that clean data keep their weight.
     method
-        "observations", "state" or "reduced", see `monitor.inversion.solve`.
+        "observations", "state" or "reduced", see `monitor.inversion.solve`; or any other solver, as
+        ``lambda now: inv.windowed(now, window, overlap)``.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def solve_student_t(
             found=type(problem.mismatch_covariance).__name__,
             remedy="state the instrument's part of the mismatch as inv.covariance.Diagonal",
         )
-    solve = _solver(problem, method)
+    solve = _solver(problem, method) if isinstance(method, str) else method
     weights, change = np.ones(problem.n), np.inf
     for _ in range(STEPS):
         posterior = solve(reweighted(problem, weights))
@@ -111,6 +116,21 @@ def expected_square(posterior: LinearPosterior, weights: np.ndarray, variance: n
     spread = variance / weights
     gain = spread * (precision_diagonal(posterior) - posterior.alpha**2)
     return np.asarray(np.where(variance > 0, (1.0 - gain) / weights, 1.0))
+
+
+def log_evidence_bound(posterior: LinearPosterior, degrees_of_freedom: float) -> float:
+    """A lower bound of ln p(y) with Student-t errors, at the weights they gave (Bishop 2006, §10.1).
+
+    With q = Γ(a, a/w), a = (ν + 1)/2, about the weights: ln p(y | w) + Σ {½(E ln wᵢ − ln wᵢ) − KL(q, prior)}.
+    It is the evidence itself where no observation shares an unknown with another.
+    """
+    before, after = 0.5 * degrees_of_freedom, 0.5 * (degrees_of_freedom + 1.0)
+    weights = posterior.weights[independent_variance(posterior.problem.mismatch_covariance) > 0]
+    rate = after / weights
+    mean_log = digamma(after) - np.log(rate)
+    apart = (after - before) * digamma(after) - gammaln(after) + gammaln(before)
+    apart = apart + before * (np.log(rate) - np.log(before)) + after * (before - rate) / rate
+    return float(posterior.log_evidence + np.sum(0.5 * (mean_log - np.log(weights)) - apart))
 
 
 def precision_diagonal(posterior: LinearPosterior) -> np.ndarray:
@@ -168,7 +188,7 @@ def _divided(covariance: Covariance, weights: np.ndarray) -> Covariance:
     return covariance
 
 
-def _solver(problem: LinearProblem, method: str) -> Callable[[LinearProblem], LinearPosterior]:
+def _solver(problem: LinearProblem, method: str) -> Solver:
     """A solver for the problem at other weights, with all but the independent variances worked out once."""
     if method == "state":
         return solve_state

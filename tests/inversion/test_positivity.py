@@ -274,7 +274,7 @@ def test_without_observations_draws_are_those_of_the_stated_prior(stated):
 
 
 @pytest.mark.parametrize("stated", ["mean", "median"])
-@pytest.mark.parametrize("error", [0.5, 0.05])
+@pytest.mark.parametrize("error", [pytest.param(0.5, marks=pytest.mark.slow), 0.05])
 def test_two_lognormal_unknowns_agree_with_quadrature(stated, error):
     value, covariance = np.array([1.0, 2.0]), np.array([[1.0, 0.8], [0.8, 4.0]])
     jacobian, observation = np.array([[1.0, 0.7]]), np.array([4.0])

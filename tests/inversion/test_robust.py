@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.stats import t as student_t
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
@@ -110,6 +111,25 @@ def test_the_weight_is_one_where_the_residual_is_as_expected_and_falls_with_it()
     weights = inv.solve(problem, "observations", likelihood="student-t", degrees_of_freedom=NU).weights
     np.testing.assert_allclose(weights, (NU + 1) / (NU + sizes**2), rtol=1e-12)
     assert weights[1] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_the_bound_of_the_evidence_is_the_density_of_t_where_nothing_is_shared():
+    values, sigma = np.array([0.0, -1.0, 30.0]), np.array([1.0, 2.0, 3.0])
+    problem = inv.LinearProblem(np.zeros((3, 1)), values, 0.0, 1.0, sigma**2)
+    posterior = inv.solve(problem, "observations", likelihood="student-t", degrees_of_freedom=NU)
+    expected = np.sum(student_t(NU, scale=sigma).logpdf(values))
+    # at the maximum, so that the tolerance of the weights enters squared
+    assert robust.log_evidence_bound(posterior, NU) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_bound_prefers_heavy_tails_where_there_are_outliers():
+    dirty, clean, _ = world(np.random.default_rng(2), 80, outliers=0.1)
+    for problem, heavier in ((dirty, True), (clean, False)):
+        bound = [
+            robust.log_evidence_bound(inv.solve(problem, likelihood="student-t", degrees_of_freedom=nu), nu)
+            for nu in (3.0, 1e4)
+        ]
+        assert (bound[0] > bound[1]) == heavier
 
 
 # --- what they protect from -------------------------------------------------------------------------------
@@ -244,6 +264,13 @@ def test_every_method_finds_the_same_weights(monkeypatch):
     for method, rtol in (("state", 1e-9), ("reduced", 20 * found["reduced"].truncation + 1e-9)):
         np.testing.assert_allclose(found[method].weights, exact.weights, rtol=rtol)
         np.testing.assert_allclose(found[method].totals.covariance, exact.totals.covariance, rtol=rtol)
+
+
+def test_any_other_solver_may_do_the_steps():
+    problem, _, _ = world(np.random.default_rng(6), outliers=0.1)
+    expected = inv.solve(problem, likelihood="student-t")
+    found = robust.solve_student_t(problem, method=lambda now: inv.solve(now, "observations"))
+    np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-10)
 
 
 def test_a_wholly_correlated_mismatch_has_nothing_to_reweight():
