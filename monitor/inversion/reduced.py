@@ -90,8 +90,11 @@ class Basis:
         found = [eigh(block, subset_by_index=[quarter - count, quarter - 1]) for block in space.mirrored]
         every = np.sort(np.concatenate([value for value, _ in found]))[::-1]
         least = float(every[min(size, every.size - 1)]) if size < every.size else 0.0
+        if count < quarter:
+            # of each block nothing is known below the last that was found
+            least = max(least, *(float(value[0]) for value, _ in found))
         vectors = tuple(np.ascontiguousarray(v[:, value > least][:, ::-1]) for value, v in found)
-        return cls(mirror, vectors, max(least, float(every[-1]) if count < quarter else 0.0))
+        return cls(mirror, vectors, least)
 
     def project(self, fields: np.ndarray, out: np.ndarray) -> None:
         """Folded fields (k, size) in the basis, into `out` (k, r)."""
