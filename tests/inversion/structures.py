@@ -51,7 +51,8 @@ def stationary(draw: st.DrawFn, size: int) -> Drawn:
     }[kind]()
     std = draw(st.sampled_from([1.3, None]))
     std = rng.uniform(0.2, 2.0, size) if std is None else std
-    groups = draw(st.sampled_from([None, rng.integers(0, 3, size)]))
+    # few groups, and more than a grid is transformed for one by one
+    groups = draw(st.sampled_from([None, rng.integers(0, 3, size), rng.permutation(size) // 2]))
     scale = draw(st.floats(0.5, 2.0))
     choices = {"spacing": spacing, "std": std, "groups": groups, "scale": scale}
     if nu == 0.5 and draw(st.booleans()):

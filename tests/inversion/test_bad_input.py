@@ -316,6 +316,22 @@ COVARIANCES = {
     "no positions": (lambda: cov.Exponential(1.0, np.zeros(0)), "at has no positions"),
     "positions left out": (lambda: cov.Exponential(1.0), r"at has no positions.*hours \(p,\).*at=hours"),
     "NaN position": (lambda: cov.Exponential(1.0, [0.0, NAN]), "at has 1 values.*nan at index 1"),
+    "positions in a tuple": (
+        lambda: cov.Exponential(1.0, (0.5, 1.5)),
+        r"at is no shape of a grid.*\(0.5, 1.5\).*a list or an array",
+    ),
+    "positions of three dimensions": (
+        lambda: cov.Exponential(1.0, np.zeros((2, 2, 2))),
+        r"at does not fit.*\(p,\) or \(s, d\).*\(2, 2, 2\)",
+    ),
+    "dates for positions": (
+        lambda: cov.Exponential(48.0, np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[h]")),
+        r"at holds dates.*datetime64\[h\].*gives hours",
+    ),
+    "dates for hours of the day": (
+        lambda: cov.HourOfDay(3.0, 5.0, np.array(["2024-01-01"], dtype="datetime64[h]")),
+        "hours holds dates.*gives hours",
+    ),
     "three spacings for two axes": (
         lambda: cov.Matern(1.0, 1.5, (2, 2), spacing=(1.0, 2.0, 3.0)),
         "spacing does not fit",

@@ -154,9 +154,12 @@ def test_large_grids_take_fourier_transforms_and_agree_with_the_matrix(monkeypat
 
 @pytest.mark.parametrize("smoothness", [0.5, 0.8, 1.5, 2.5])
 @pytest.mark.parametrize("at", [37, (6, 7)])
-def test_the_circulant_square_root_is_a_square_root(monkeypatch, smoothness, at):
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_circulant_square_root_is_a_square_root(monkeypatch, smoothness, at, cut):
     monkeypatch.setattr(stationary, "_DENSE", 0)
-    q = cov.Matern(2.5, smoothness, at, std=np.linspace(0.5, 2.0, int(np.prod(at))))
+    size = int(np.prod(at))
+    groups = np.arange(size) % 3 if cut else None
+    q = cov.Matern(2.5, smoothness, at, std=np.linspace(0.5, 2.0, size), groups=groups)
     root = q.sqrt_matvec(np.eye(q.sqrt_size))
     close(root @ root.T, q.dense())
 

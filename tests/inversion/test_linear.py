@@ -150,6 +150,16 @@ def _on_a_grid(draw, size):
     return q, q.dense()
 
 
+@given(problems(prior=_on_a_grid))
+def test_the_reduced_way_is_the_textbook_to_what_it_says(drawn):
+    problem, parts, totals = drawn
+    posterior = inv.solve(problem, method="reduced")
+    assert posterior.truncation <= 1e-3
+    # elements of Ψ are wrong by at most τ √(R_ii R_jj), so Ψ itself by nτ of R and no more of Ψ; the clusters
+    # in which τ is measured hold all of these few observations, and R is up to ten times its independent part
+    compare(posterior, parts, totals, 1e-10 + 10 * problem.n * posterior.truncation)
+
+
 @given(problems(prior=_on_a_grid, fixed=0), seeds)
 def test_totals_of_times_and_places_are_the_written_out_totals(drawn, seed):
     problem, _, _ = drawn
