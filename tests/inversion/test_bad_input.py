@@ -110,6 +110,10 @@ WRONG = {
         {"prior_covariance": INDEFINITE},
         ["prior_covariance", "not positive definite", "smallest eigenvalue -1", "largest 11"],
     ),
+    "negative variance in a matrix": (
+        {"mismatch_covariance": np.diag([1.0, 1.0, -0.5, 1.0])},
+        ["mismatch_covariance", "not positive definite", "eigenvalue -0.5, in which index 2 weighs most"],
+    ),
     "observations of another shape": (
         {"observations": np.ones(N + 1)},
         ["observations has the wrong shape", "(4,), the rows of the jacobian", "(5,)"],

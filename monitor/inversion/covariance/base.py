@@ -256,11 +256,14 @@ class Dense:
         except np.linalg.LinAlgError:
             pass
         eigenvalue, vectors = np.linalg.eigh(self.matrix)
-        if eigenvalue[0] < -1e-10 * max(eigenvalue[-1], 0.0) or eigenvalue[-1] <= 0:
+        # zero and rounding below it are a variance of nothing; the matrix itself is used as it was given
+        if eigenvalue[0] < -1e-10 * max(eigenvalue[-1], 0.0):
+            heaviest = int(np.argmax(np.abs(vectors[:, 0])))
             raise NumericalError(
                 "the covariance matrix is not positive definite",
                 expected="no negative eigenvalue",
-                found=f"smallest eigenvalue {eigenvalue[0]:.6g} at index 0, largest {eigenvalue[-1]:.6g}",
+                found=f"smallest eigenvalue {eigenvalue[0]:.6g}, in which index {heaviest} weighs most; "
+                f"largest {eigenvalue[-1]:.6g}",
                 remedy="check that it is a covariance; correlations cannot be put together freely",
             )
         return np.asarray(vectors * np.sqrt(np.maximum(eigenvalue, 0.0)))
