@@ -83,9 +83,10 @@ def year(world: World) -> Outputs:
     return _year(world, inv.solve(world.problem(months=True), method="reduced"))
 
 
-def year_in_windows(world: World) -> Outputs:
+def year_in_windows(world: World, window: float = WINDOW, overlap: float = OVERLAP) -> Outputs:
     """The same by windows of some weeks."""
-    return _year(world, inv.windowed(world.problem(months=True), window=WINDOW, overlap=OVERLAP))
+    times = world.time.astype("f8")
+    return _year(world, inv.windowed(world.problem(months=True), window, overlap, times=times))
 
 
 def _year(world: World, posterior: inv.LinearPosterior) -> Outputs:

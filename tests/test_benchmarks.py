@@ -231,6 +231,13 @@ def test_a_years_outputs_are_those_of_its_months(small, true):
     np.testing.assert_allclose(found["totals"], rows @ true["field"], rtol=1e-3)
 
 
+def test_windows_whose_overlap_reaches_the_beginning_are_exact(small, true):
+    found = contestants.year_in_windows(small, window=10.0, overlap=30.0)
+    rows = small.totals(months=True).rows(0, worlds.DISTRICTS)
+    # the same sums in another order, with a condition number below a thousand
+    np.testing.assert_allclose(found["totals"], rows @ true["field"], rtol=1e-9)
+
+
 def test_the_evidence_is_the_same_whoever_is_asked(small):
     value = contestants.solution(small)["log_evidence"]
     prepared = contestants.prepared(small.folder)
