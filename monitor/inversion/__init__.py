@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from monitor.inversion.linear import LinearPosterior, LinearProblem
     from monitor.inversion.operators import RaggedJacobian, SeparableTotals
     from monitor.inversion.posterior import Posterior, prior_totals
+    from monitor.inversion.preview import Preview
     from monitor.inversion.problem import InverseProblem
     from monitor.inversion.receptors import Difference
     from monitor.inversion.solving import solve
     from monitor.inversion.state import Correlation, FluxBlock
     from monitor.inversion.totals import FixedEffect, Total
+    from monitor.inversion.updating import NewObservations, update
+    from monitor.inversion.windows import windowed
 
 _HOMES = {
     "Assumptions": "assumptions",
@@ -30,6 +33,7 @@ _HOMES = {
     "FluxBlock": "state",
     "InverseProblem": "problem",
     "Posterior": "posterior",
+    "Preview": "preview",
     "Total": "totals",
     "FixedEffect": "totals",
     "prior_totals": "posterior",
@@ -38,6 +42,9 @@ _HOMES = {
     "RaggedJacobian": "operators",
     "SeparableTotals": "operators",
     "solve": "solving",
+    "NewObservations": "updating",
+    "update": "updating",
+    "windowed": "windows",
 }
 _MODULES = ("covariance", "hyper")
 
@@ -52,7 +59,9 @@ __all__ = [
     "LinearPosterior",
     "LinearProblem",
     "Mismatch",
+    "NewObservations",
     "Posterior",
+    "Preview",
     "RaggedJacobian",
     "Selection",
     "SeparableTotals",
@@ -61,6 +70,8 @@ __all__ = [
     "hyper",
     "prior_totals",
     "solve",
+    "update",
+    "windowed",
 ]
 
 

@@ -50,6 +50,23 @@ def separable_cross(
     return _places_first(jacobian, weights, np.ascontiguousarray(field), (p, s)), prior
 
 
+def separable_update(
+    jacobian: Any, covariance: Kronecker, totals: SeparableTotals, alpha: np.ndarray
+) -> np.ndarray:
+    """A Q Hᵀ α (k,) without a state: what the observations add to the means of totals."""
+    in_time, per_cell = sigma_of(covariance)
+    time = covariance.time.unit() if isinstance(covariance.time, Matern) else covariance.time
+    weights = in_time[:, None] * time.matvec((totals.time * in_time).T)
+    a, s = weights.shape[1], covariance.shape[1]
+    field = np.zeros((a, s))
+    for start in range(0, jacobian.shape[0], _ROWS):
+        stop = min(start + _ROWS, jacobian.shape[0])
+        summed = _summed_over_time(jacobian, start, stop, weights, s).reshape(stop - start, a, s)
+        field += np.einsum("i,ias->as", alpha[start:stop], summed)
+    places = totals.space * per_cell
+    return np.asarray((places @ _correlated(covariance.space, field * per_cell).T).T).reshape(-1)
+
+
 def _correlated(space: Matern, fields: Any) -> np.ndarray:
     """Fields on cells (k, s) times the correlation in space."""
     dense = np.ascontiguousarray(_dense(fields))

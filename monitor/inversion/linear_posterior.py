@@ -21,6 +21,7 @@ from monitor.inversion.linear_problem import (
     cross_covariance,
     ensure_affordable,
     forward_covariance,
+    update_of,
 )
 from monitor.inversion.operators import adjoint, forward
 
@@ -221,6 +222,14 @@ class LinearPosterior:
             _cross=cross,
             _extra=extra,
         )
+
+    def mean_of(self, totals: Any) -> np.ndarray:
+        """Means of totals (k,), without their covariance: for maps."""
+        rows = checked_totals(totals, self.problem.m)
+        out = apply_totals(rows, self.problem.prior_mean) + update_of(self.problem, rows, self.alpha)
+        for weight, pattern in zip(self.beta, self.problem.fixed_effects.values(), strict=True):
+            out = out + weight * apply_totals(rows, pattern)
+        return np.asarray(out)
 
     def variance_of(self, totals: Any) -> np.ndarray:
         """Variances of totals (k,), without their covariance: for maps of 1σ."""

@@ -160,6 +160,16 @@ def chunks(count: int, width: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
+def update_of(problem: LinearProblem, totals: Any, alpha: np.ndarray) -> np.ndarray:
+    """A Q Hᵀ α (k,): what the observations add to the means of totals."""
+    prior = problem.prior_covariance
+    if isinstance(totals, SeparableTotals) and isinstance(prior, Kronecker) and prior.separable:
+        from monitor.inversion.cross import separable_update
+
+        return separable_update(problem.jacobian, prior, totals, alpha)
+    return apply_totals(totals, prior.matvec(adjoint(problem.jacobian, alpha)))
+
+
 def forward_covariance(problem: LinearProblem, columns: np.ndarray) -> np.ndarray:
     """H Q Hᵀ times `columns` (n, q), without the (n, n) matrix."""
     back = adjoint(problem.jacobian, columns)

@@ -105,6 +105,19 @@ class RaggedJacobian:
             (stop - start, self.shape[1]),
         )
 
+    def select(self, rows: np.ndarray) -> RaggedJacobian:
+        """The rows `rows` (k,), in that order, as they lie in the store."""
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, breaks) if run.size]
+        parts = [self.part(start, stop) for start, stop in runs]
+        length = np.diff(self.offsets)[rows]
+        return RaggedJacobian(
+            np.concatenate([[0], np.cumsum(length)]),
+            np.concatenate([p.columns for p in parts]),
+            np.concatenate([p.values for p in parts]),
+            (rows.size, self.shape[1]),
+        )
+
     def matvec(self, vector: np.ndarray) -> np.ndarray:
         """H v, for (m,) and (m, k)."""
         n = self.shape[0]

@@ -37,6 +37,7 @@ from monitor.inversion.sweep import (
     clock,
     gram,
     gram_slope,
+    markov,
     observe,
     pairs_of,
     ragged,
@@ -44,12 +45,15 @@ from monitor.inversion.sweep import (
 )
 
 #: Largest error of an element of H Q Hᵀ relative to the mismatch, √(R_ii R_jj).
-TOLERANCE = 2e-3
-#: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii.
-_SHARP = 2e-5
-_SIZES = (100, 200, 300, 450, 600, 900, 1400, 2000, 3000)
+TOLERANCE = 1e-3
+#: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
+#: the first that is good enough is taken.
+_SHARPER = (3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
+_SIZES = (150, 300, 450, 600, 900, 1400, 2000, 3000)
 #: Share of sharp footprints at which a larger basis is no longer worth its cost.
-_FEW = 0.12
+_FEW = 0.1
+#: Cells above which the exact way costs far more.
+_MANY_CELLS = 1024
 _PIECES = 2048
 
 
@@ -163,7 +167,7 @@ class Reduction:
     basis: Basis
     smooth: Pieces
     sharp: Pieces
-    truncation: float = 0.0
+    truncation: float
 
     def observe(self, covariance: Kronecker | None = None) -> np.ndarray:
         """H Q Hᵀ (n, n), for another scale and other lengths if a covariance is given."""
@@ -174,6 +178,10 @@ class Reduction:
         """∂(H Q Hᵀ) by the logarithms of scale, length in time and length in space."""
         now = covariance or self.covariance
         yield 2.0 * self.observe(now)
+        yield from self.length_slopes(now)
+
+    def length_slopes(self, now: Kronecker) -> Iterator[np.ndarray]:
+        """∂(H Q Hᵀ) by the logarithms of the lengths in time and space alone."""
         yield self.product(gram_slope, now, now.space.mirrored)
         slope = self.basis.mirror.matrices(now.space.correlation_slope, now.space.steps)
         yield self.product(gram, now, slope)
@@ -194,10 +202,29 @@ class Reduction:
         return out
 
 
-def reduce(
-    covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: float = TOLERANCE
-) -> Reduction:
-    """Project the footprints on the smallest basis that is good to `tolerance`.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A basis, and when a footprint is sharp: good to `truncation` for some, and so for their like.
+
+    Attributes
+    ----------
+    sharpest : float
+        Part of R_ii above which what a footprint has outside the basis is kept.
+    """
+
+    covariance: Kronecker
+    basis: Basis
+    sharpest: float
+    truncation: float
+
+    def reduction(self, jacobian: Any, noise: np.ndarray) -> Reduction:
+        """The footprints projected; `noise` (n,) are their R_ii."""
+        most = self.sharpest * noise
+        return _projected(self.covariance, ragged(jacobian), self.basis, most, self.truncation)
+
+
+def choose(covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: float = TOLERANCE) -> Choice:
+    """The cheapest basis that is good to `tolerance` for clusters of observations.
 
     Parameters
     ----------
@@ -213,30 +240,39 @@ def reduce(
     """
     clock(covariance)
     grid_of(covariance.space)
-    stored = ragged(jacobian)
-    sample = _clusters(stored.shape[0])
-    few = ragged(_sparse(select_rows(stored, sample)))
+    sample = _clusters(jacobian.shape[0])
+    few, noise = ragged(_sparse(select_rows(jacobian, sample))), noise[sample]
     exact = observe(covariance, few)
-    unit = np.sqrt(np.outer(noise[sample], noise[sample]))
-    error, sharpest = np.inf, _SHARP
-    size = _enough(covariance, few, noise[sample])
-    while True:
-        basis = Basis.of(covariance.space, size)
-        tried = _projected(covariance, few, basis, sharpest * noise[sample])
+    unit = np.sqrt(np.outer(noise, noise))
+    basis = _enough(covariance, few, noise)
+    error = np.inf
+    for sharpest in _SHARPER:
+        tried = _projected(covariance, few, basis, sharpest * noise, 0.0)
         found = tried.product(gram, covariance, covariance.space.mirrored)
         error = float(np.max(np.abs(found - exact) / unit))
         if error <= tolerance:
-            made = _projected(covariance, stored, basis, sharpest * noise)
-            return Reduction(covariance, basis, made.smooth, made.sharp, error)
-        if sharpest < 1e-3 * _SHARP:
-            break
-        sharpest /= 10.0
+            return Choice(covariance, basis, sharpest, error)
     raise NumericalError(
         "no basis of smooth fields is good enough",
         expected=f"an error of at most {tolerance:g} of the mismatch",
         found=f"{error:.2g} with {basis.size} fields",
         remedy='use method="observations", or accept a larger tolerance',
     )
+
+
+def reduce(
+    covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: float = TOLERANCE
+) -> Reduction:
+    """Choose a basis and project the footprints on it; see `choose`."""
+    stored = ragged(jacobian)
+    return choose(covariance, stored, noise, tolerance).reduction(stored, noise)
+
+
+def is_large(covariance: Any) -> bool:
+    """Whether a prior has so many cells that the exact H Q Hᵀ costs far more, and can be reduced."""
+    if not isinstance(covariance, Kronecker) or not markov(covariance):
+        return False
+    return covariance.space.mirror is not None and covariance.space.size > _MANY_CELLS
 
 
 def _clusters(n: int) -> np.ndarray:
@@ -251,19 +287,19 @@ def _sparse(rows: Any) -> sp.csr_array:
     return out
 
 
-def _enough(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> int:
-    """The size of basis in which few footprints are sharp."""
+def _enough(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> Basis:
+    """The basis in which few footprints are sharp."""
     for size in _SIZES:
-        if size >= covariance.space.size:
+        basis = Basis.of(covariance.space, min(size, covariance.space.size))
+        found = _projected(covariance, few, basis, _SHARPER[0] * noise, 0.0)
+        if found.sharp.row.size <= _FEW * found.smooth.row.size or size >= covariance.space.size:
             break
-        basis = Basis.of(covariance.space, size)
-        found = _projected(covariance, few, basis, _SHARP * noise)
-        if found.sharp.row.size <= _FEW * found.smooth.row.size:
-            return size
-    return min(_SIZES[-1], covariance.space.size)
+    return basis
 
 
-def _projected(covariance: Kronecker, stored: RaggedJacobian, basis: Basis, most: np.ndarray) -> Reduction:
+def _projected(
+    covariance: Kronecker, stored: RaggedJacobian, basis: Basis, most: np.ndarray, truncation: float
+) -> Reduction:
     """The footprints in the basis, and those with more than `most` (n,) outside it as they are."""
     p, s = covariance.shape
     row, hour, begin, end = pairs_of(stored, s)
@@ -292,7 +328,7 @@ def _projected(covariance: Kronecker, stored: RaggedJacobian, basis: Basis, most
         width=basis.mirror.size,
         dtype="f4",
     )
-    return Reduction(covariance, basis, smooth, cells)
+    return Reduction(covariance, basis, smooth, cells, truncation)
 
 
 def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> LinearPosterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from monitor.inversion.posterior import Posterior
     from monitor.inversion.problem import InverseProblem
 
+#: Numbers in H from which "auto" reduces H Q Hᵀ.
+_LARGE = 1_000_000_000
 METHODS = ("auto", "observations", "exact", "state", "reduced")
 LIKELIHOODS = ("gaussian", "student-t")
 POSITIVITIES = ("truncated", "lognormal")
@@ -33,18 +36,24 @@ def solve(
 ) -> LinearPosterior: ...
 @overload
 def solve(
-    problem: LinearProblem,
+    problem: LinearProblem | InverseProblem,
     method: str = "auto",
     *,
     positivity: Positivity,
-    positive: np.ndarray | slice | None = None,
+    positive: np.ndarray | slice | Collection[str] | None = None,
     stated: Stated | None = None,
     draws: int = 2000,
     seed: int = 0,
+    fitted: Hyperparameters | None = None,
 ) -> PositivePosterior: ...
 @overload
 def solve(
-    problem: InverseProblem, method: str = "auto", *, fitted: Hyperparameters | None = None
+    problem: InverseProblem,
+    method: str = "auto",
+    *,
+    likelihood: Likelihood = "gaussian",
+    degrees_of_freedom: float = 4.0,
+    fitted: Hyperparameters | None = None,
 ) -> Posterior: ...
 def solve(
     problem: Any,
@@ -53,7 +62,7 @@ def solve(
     likelihood: Likelihood = "gaussian",
     degrees_of_freedom: float = 4.0,
     positivity: Positivity | None = None,
-    positive: np.ndarray | slice | None = None,
+    positive: Any = None,
     stated: Stated | None = None,
     draws: int = 2000,
     seed: int = 0,
@@ -75,8 +84,8 @@ def solve(
     positivity
         "truncated": the Gaussian posterior restricted to x ≥ 0.  "lognormal": the logarithm of x is Gaussian.
         Both give a `PositivePosterior` of `draws` draws; see `monitor.inversion.positivity`.
-    positive : mask (m,), slice or indices
-        The unknowns that are positive; all if absent.
+    positive : mask (m,), slice or indices; names of blocks of an `InverseProblem`
+        The unknowns that are positive; all if absent, of an `InverseProblem` all fluxes.
     stated : "mean" or "median"
         What the prior mean of a log-normal unknown is; it must be said.
     fitted
@@ -89,7 +98,11 @@ def solve(
     _known("method", method, METHODS)
     _known("likelihood", likelihood, LIKELIHOODS)
     if not isinstance(problem, LinearProblem):
-        return _solve_datasets(problem, likelihood, positivity, fitted)
+        if positivity is None:
+            return _solve_datasets(problem, likelihood, degrees_of_freedom, fitted)
+        # drawn from the problem in plain arrays, at the scales of the Gaussian one
+        positive = problem.mask(() if positive is None else positive)
+        problem, fitted = problem.linear(_values(problem, fitted)), None
     if fitted is not None:
         raise InputError(
             "fitted belongs to a problem from datasets", remedy="take problem.with_values(fitted.values)"
@@ -161,24 +174,31 @@ def _solve_gaussian(problem: LinearProblem, method: str) -> LinearPosterior:
 def _solve_datasets(
     problem: InverseProblem,
     likelihood: Likelihood,
-    positivity: Positivity | None,
+    degrees_of_freedom: float,
     fitted: Hyperparameters | None,
 ) -> Posterior:
-    from monitor.inversion.posterior import solve_problem
+    from monitor.inversion.posterior import solve_problem, solve_robust
 
-    if likelihood != "gaussian" or positivity is not None:
-        raise InputError(
-            "heavy tails and positivity are for a problem in plain arrays",
-            found=type(problem).__name__,
-            remedy="take problem.linear() and solve that",
-        )
+    if likelihood == "student-t":
+        return solve_robust(problem, degrees_of_freedom, fitted=fitted)
     return solve_problem(problem, fitted=fitted)
+
+
+def _values(problem: InverseProblem, fitted: Hyperparameters | None) -> np.ndarray:
+    from monitor.inversion.posterior import fit_scales
+
+    return (fitted or fit_scales(problem)).values
 
 
 def _best(problem: LinearProblem) -> str:
     from monitor.inversion.covariance import Diagonal
 
     independent = isinstance(problem.mismatch_covariance, Diagonal)
-    if independent and problem.prior_covariance.sqrt_size < problem.n / 2:
+    few = problem.m < problem.n / 2  # asked first: the root of a large grid is dear
+    if independent and few and problem.prior_covariance.sqrt_size < problem.n / 2:
         return "state"
-    return "observations"
+    from monitor.inversion.reduced import is_large
+
+    # below this the exact way takes a second or two
+    large = is_large(problem.prior_covariance) and problem.m * problem.n > _LARGE
+    return "reduced" if large else "observations"

@@ -175,6 +175,7 @@ def test_totals_of_times_and_places_are_the_written_out_totals(drawn, seed):
     near(short.covariance, long.covariance, scale)
     near(short.prior_covariance, long.prior_covariance, scale)
     near(posterior.variance_of(separable), np.diagonal(long.covariance), scale)
+    near(posterior.mean_of(separable), long.mean, np.abs(long.mean).max() + 1)
 
 
 @given(sizes.flatmap(kronecker), seeds)

@@ -30,8 +30,6 @@ from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
 from monitor.inversion.operators import adjoint, as_columns
 
 _LOG_2PI = float(np.log(2 * np.pi))
-#: Cells of a regular grid above which H Q Hᵀ is reduced; below, S is multiplied as a matrix.
-_MANY_CELLS = 1024
 #: Unknowns up to which a weight is carried back to the state rather than a slope to the observations.
 _FEW = 1024
 #: Rows of a matrix that are mirrored at once.
@@ -192,11 +190,12 @@ class Term:
         now = self.covariance.with_values(values)
         return np.asarray(self.reduction.observe(now) if self.reduction else now.observe(self.jacobian))
 
-    def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """tr(weight · H ∂Q Hᵀ) for each parameter."""
+    def contract(self, values: np.ndarray, weight: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        """tr(weight · H ∂Q Hᵀ) for each parameter; `signal` is H Q Hᵀ, which is half its slope by the scale."""
         now = self.covariance.with_values(values)
         if self.reduction:
-            return np.array([float(np.vdot(weight, slope)) for slope in self.reduction.slopes(now)])
+            lengths = [float(np.vdot(weight, slope)) for slope in self.reduction.length_slopes(now)]
+            return np.array([2.0 * float(np.vdot(weight, signal)), *lengths])
         if self.covariance.size <= max(weight.shape[0], _FEW):
             inner = adjoint(self.jacobian, adjoint(self.jacobian, weight).T)
             return contract_slopes(now, 0.5 * (inner + inner.T))
@@ -213,7 +212,7 @@ def terms_of(covariance: Covariance, problem: LinearProblem, jacobian: Any, meth
         edges = np.cumsum([0, *(part.size for part in covariance.parts)])
         for part, (a, b) in zip(covariance.parts, pairwise(edges), strict=True):
             yield from terms_of(part, problem, columns[:, a:b], method)
-    elif isinstance(covariance, Kronecker) and (method == "reduced" or _many(covariance, method)):
+    elif isinstance(covariance, Kronecker) and _is_reduced(covariance, method):
         from monitor.inversion.reduced import reduce
 
         noise = problem.mismatch_covariance.diagonal()
@@ -222,12 +221,10 @@ def terms_of(covariance: Covariance, problem: LinearProblem, jacobian: Any, meth
         yield Term(covariance, jacobian)
 
 
-def _many(covariance: Kronecker, method: str) -> bool:
-    from monitor.inversion.sweep import markov
+def _is_reduced(covariance: Kronecker, method: str) -> bool:
+    from monitor.inversion.reduced import is_large
 
-    space = covariance.space
-    on_grid = space.shape is not None and len(space.shape) == 2 and space.groups is None
-    return method == "auto" and on_grid and space.size > _MANY_CELLS and markov(covariance)
+    return method == "reduced" or (method == "auto" and is_large(covariance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +269,9 @@ class Evidence:
         NumericalError
             When Ψ is not positive definite.
         """
-        return restricted(self._factored(values)[0], self.problem.residual, self.problem.fixed_observed)[0]
+        *cut, last = self._cut(values)
+        lower, _ = self._factored(self._signals(cut), last)
+        return restricted(lower, self.problem.residual, self.problem.fixed_observed)[0]
 
     def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
         """Ln p(y|θ) and its gradient in ln θ (parameters,).
@@ -282,17 +281,20 @@ class Evidence:
         NumericalError
             When Ψ is not positive definite.
         """
-        lower, _ = self._factored(values)
+        *cut, last = self._cut(values)
+        signals = self._signals(cut)
+        # factored in the place of a copy: the signals are needed once more
+        lower, _ = self._factored([signals[0].copy(), *signals[1:]], last)
         value, alpha, spent = restricted(lower, self.problem.residual, self.problem.fixed_observed)
         weight = trace_weight(lower, alpha, spent)
-        *cut, last = self._cut(values)
-        parts = [t.contract(v, weight) for t, v in zip(self.terms, cut, strict=True)]
+        parts = [t.contract(v, weight, s) for t, v, s in zip(self.terms, cut, signals, strict=True)]
         parts.append(contract_slopes(self.problem.mismatch_covariance.with_values(last), weight))
         return value, 0.5 * np.concatenate(parts)
 
     def posterior(self, values: np.ndarray) -> LinearPosterior:
         """The answer at these values."""
-        lower, condition = self._factored(values)
+        *cut, last = self._cut(values)
+        lower, condition = self._factored(self._signals(cut), last)
         problem = self.problem.with_values(values)
         factor = ObservationFactor(lower, condition, problem.mismatch_covariance)
         return solve_with(problem, factor, self.truncation)
@@ -301,13 +303,17 @@ class Evidence:
         """One array of values per term, and those of the mismatch."""
         return np.split(values, np.cumsum([len(t.covariance.parameters) for t in self.terms]))
 
-    def _factored(self, values: np.ndarray) -> tuple[np.ndarray, float]:
-        *cut, last = self._cut(values)
-        signal = self.terms[0].observe(cut[0])
-        for term, part in zip(self.terms[1:], cut[1:], strict=True):
-            signal += term.observe(part)
-        add_to(signal, self.problem.mismatch_covariance.with_values(last))
-        return factored(signal, "the covariance of the observations")
+    def _signals(self, cut: list[np.ndarray]) -> list[np.ndarray]:
+        """H Q Hᵀ (n, n) of each term."""
+        return [t.observe(v) for t, v in zip(self.terms, cut, strict=True)]
+
+    def _factored(self, signals: list[np.ndarray], mismatch: np.ndarray) -> tuple[np.ndarray, float]:
+        """Ψ factored in the place of the first signal, and its condition number."""
+        first, *others = signals
+        for signal in others:
+            first += signal
+        add_to(first, self.problem.mismatch_covariance.with_values(mismatch))
+        return factored(first, "the covariance of the observations")
 
 
 def log_evidence_of(problem: LinearProblem, method: str = "auto") -> tuple[float, np.ndarray]:

@@ -1,0 +1,223 @@
+"""Windows that look back to the beginning are the whole; updates are what all observations at once give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor import inversion as inv
+from monitor.errors import InputError
+from monitor.inversion.windows import last_times
+
+cov = inv.covariance
+HOURS, GRID, BACK = 48, (2, 3), 4
+
+
+def record(seed, n=90, *, hours=HOURS, tau=3.0, correlated=True, order=None):
+    """A long record: footprints of a few hours, errors correlated in time within two stations."""
+    rng = np.random.default_rng(seed)
+    cells = GRID[0] * GRID[1]
+    last = np.sort(rng.integers(BACK, hours, n)) if order is None else order
+    h = np.zeros((n, hours, cells))
+    for i, t in enumerate(last):
+        h[i, t - BACK : t + 1] = rng.gamma(0.5, size=(BACK + 1, cells)) * (
+            rng.random((BACK + 1, cells)) < 0.4
+        )
+        h[i, t, rng.integers(cells)] += 1.0
+    h = h.reshape(n, -1)
+    prior = cov.Kronecker(
+        cov.Exponential(tau, hours),
+        cov.Exponential(2.0, GRID),
+        (np.ones(hours), rng.uniform(0.5, 1.5, cells)),
+    )
+    mismatch = cov.Diagonal(rng.uniform(0.5, 1.0, n))
+    if correlated:
+        station = rng.integers(0, 2, n)
+        mismatch = cov.Sum((mismatch, cov.Exponential(2.0, last.astype(float), groups=station, std=0.7)))
+    truth = prior.sqrt_matvec(rng.normal(size=prior.sqrt_size))
+    y = h @ truth + mismatch.sqrt_matvec(rng.normal(size=mismatch.sqrt_size))
+    days = np.kron(np.eye(hours // 12), np.full((1, 12), 1 / 12))
+    totals = inv.SeparableTotals(days, rng.random((2, cells)))
+    return inv.LinearProblem(sp.csr_array(h), y, 0.1, prior, mismatch, totals=totals)
+
+
+def agree(found, whole, rtol):
+    np.testing.assert_allclose(found.mean, whole.mean, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(found.totals.mean, whole.totals.mean, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(found.totals.covariance, whole.totals.covariance, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(found.std, whole.std, rtol=rtol)
+    assert found.dofs == pytest.approx(whole.dofs, rel=rtol)
+    assert found.chi2 == pytest.approx(whole.chi2, rel=rtol)
+    assert found.log_evidence == pytest.approx(whole.log_evidence, rel=rtol)
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1000), window=st.floats(3, 70), correlated=st.booleans())
+def test_windows_that_look_back_to_the_beginning_are_the_whole(seed, window, correlated):
+    problem = record(seed, 40, correlated=correlated)
+    # a product of exact conditional densities: 1e-9 is rounding through two triangular solutions
+    agree(inv.windowed(problem, window, overlap=HOURS), inv.solve(problem, "exact"), 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_means_are_within_a_hundredth_of_sigma_and_sigma_within_a_hundredth(seed):
+    """With an overlap of six correlation times and a footprint: e⁻⁶ is a quarter of a hundredth."""
+    problem = record(seed, 400, hours=240)
+    whole = inv.solve(problem, "exact")
+    found = inv.windowed(problem, window=48, overlap=6 * 3 + BACK)
+    sigma = whole.totals.std
+    assert np.max(np.abs(found.totals.mean - whole.totals.mean) / sigma) < 0.01
+    np.testing.assert_allclose(found.totals.std, sigma, rtol=0.01)
+    assert np.max(np.abs(found.mean - whole.mean) / whole.std) < 0.01
+    np.testing.assert_allclose(found.std, whole.std, rtol=0.01)
+
+
+def test_the_error_falls_with_the_overlap():
+    problem = record(5, 300, hours=240)
+    sigma, whole = inv.solve(problem, "exact").totals.std, inv.solve(problem, "exact").totals.mean
+    error = [
+        np.max(np.abs(inv.windowed(problem, 24, overlap).totals.mean - whole) / sigma)
+        for overlap in (0, 6, 12, 24)
+    ]
+    assert error[0] > 0.05  # windows that know nothing of each other are not good enough
+    assert all(b < a / 2 for a, b in pairwise(error))
+
+
+def test_left_out_days_are_those_of_the_whole():
+    problem = record(7, 80)
+    day = last_times(problem) // 12
+    found = inv.windowed(problem, 10, overlap=HOURS).leave_out(day)
+    whole = inv.solve(problem, "exact").leave_out(day)
+    for name in ("residual", "std", "totals_mean", "totals_covariance"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-8, atol=1e-9)
+
+
+def test_the_order_of_observations_and_of_stations_does_not_matter():
+    problem = record(8, 60)
+    shuffle = np.random.default_rng(0).permutation(60)
+    other = replace(
+        problem,
+        jacobian=problem.jacobian[shuffle],
+        observations=problem.observations[shuffle],
+        mismatch_covariance=problem.mismatch_covariance.select(shuffle),
+    )
+    found, same = (inv.windowed(p, 13, overlap=12) for p in (problem, other))
+    np.testing.assert_allclose(same.totals.mean, found.totals.mean, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(same.totals.covariance, found.totals.covariance, rtol=1e-9, atol=1e-10)
+
+
+def test_a_store_on_disk_serves_windows_out_of_order(tmp_path):
+    problem = record(9, 60, order=np.tile(np.arange(BACK, HOURS, 2)[:20], 3))
+    stored = inv.RaggedJacobian.of(problem.jacobian)
+    values = np.memmap(tmp_path / "values", "f8", "w+", shape=stored.values.shape)
+    values[:] = stored.values
+    ragged = replace(
+        problem, jacobian=inv.RaggedJacobian(stored.offsets, stored.columns, values, stored.shape)
+    )
+    found, same = (inv.windowed(p, 11, overlap=9) for p in (problem, ragged))
+    np.testing.assert_allclose(same.totals.mean, found.totals.mean, rtol=1e-10)
+
+
+def test_progress_counts_the_windows():
+    calls = []
+    inv.windowed(record(1), 12, 12, progress=lambda done, of: calls.append((done, of)))
+    assert calls == [(k + 1, len(calls)) for k in range(len(calls))]
+    assert len(calls) >= 4
+
+
+def test_times_of_observations_are_the_last_that_they_see():
+    order = np.array([5, 9, 30, 47])
+    np.testing.assert_array_equal(last_times(record(2, 4, order=order)), order)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"window": 0.0}, "window > 0"),
+        ({"overlap": -1.0}, "overlap >= 0"),
+        ({"times": np.zeros(3)}, "times do not fit"),
+        ({"method": "quick"}, "no method 'quick'"),
+    ],
+)
+def test_a_wrong_window_is_one_error(change, text):
+    with pytest.raises(InputError, match=text):
+        inv.windowed(**({"problem": record(3, 20), "window": 10.0, "overlap": 5.0} | change))
+
+
+def test_a_prior_without_times_needs_the_times_of_observations():
+    problem = inv.LinearProblem(np.eye(4), np.arange(4.0), 0.0, 1.0, 1.0, totals=np.ones((1, 4)))
+    with pytest.raises(InputError, match=r"does not say when it is.*times="):
+        inv.windowed(problem, 2.0, 1.0)
+    found = inv.windowed(problem, 2.0, 1.0, times=np.arange(4.0))
+    np.testing.assert_allclose(found.mean, inv.solve(problem).mean)
+
+
+# --- updates ----------------------------------------------------------------------------------------------
+
+
+def cut(problem, n):
+    """The first n observations, and the others as new ones with the joint covariance of the errors."""
+    first = replace(
+        problem,
+        jacobian=problem.jacobian[:n],
+        observations=problem.observations[:n],
+        mismatch_covariance=problem.mismatch_covariance.select(np.arange(n)),
+    )
+    return first, inv.NewObservations(
+        problem.jacobian[n:], problem.observations[n:], problem.mismatch_covariance
+    )
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 1000), n=st.integers(1, 29), correlated=st.booleans())
+def test_batch_is_sequential(seed, n, correlated):
+    problem = record(seed, 30, correlated=correlated)
+    first, new = cut(problem, n)
+    agree(inv.update(inv.solve(first, "exact"), new), inv.solve(problem, "exact"), 1e-9)
+
+
+def test_one_after_another_is_all_at_once():
+    problem = record(4, 25, correlated=False)
+    variance = problem.mismatch_covariance.diagonal()
+    first, _ = cut(problem, 20)
+    found = inv.solve(first, "exact")
+    for i in range(20, 25):
+        found = inv.update(
+            found, inv.NewObservations(problem.jacobian[[i]], problem.observations[[i]], variance[[i]])
+        )
+    agree(found, inv.solve(problem, "exact"), 1e-9)
+    assert found.condition == pytest.approx(inv.solve(problem, "exact").condition, rel=3.0)
+
+
+def test_fixed_effects_are_updated_too():
+    problem = replace(record(6, 30), fixed_effects={"all": np.ones(HOURS * 6)})
+    first, new = cut(problem, 22)
+    found, whole = inv.update(inv.solve(first, "exact"), new), inv.solve(problem, "exact")
+    np.testing.assert_allclose(found.fixed_effects.mean, whole.fixed_effects.mean, rtol=1e-8)
+    np.testing.assert_allclose(found.totals.covariance, whole.totals.covariance, rtol=1e-8, atol=1e-10)
+
+
+def test_a_windowed_record_grows_by_a_window():
+    problem = record(3, 60)
+    first, new = cut(problem, 50)
+    found = inv.update(inv.windowed(first, 15, overlap=HOURS), new)
+    # the last window reaches back to the beginning
+    agree(found, inv.solve(problem, "exact"), 1e-9)
+
+
+def test_new_observations_of_other_unknowns_are_refused():
+    first, new = cut(record(1, 10), 8)
+    with pytest.raises(InputError, match=r"see other unknowns.*\(k, 288\)"):
+        inv.update(inv.solve(first, "exact"), replace(new, jacobian=np.ones((2, 7))))
+
+
+def test_a_solution_by_the_state_says_that_it_cannot_be_continued():
+    problem = inv.LinearProblem(np.ones((9, 2)), np.arange(9.0), 0.0, 1.0, 1.0)
+    with pytest.raises(InputError, match="cannot be continued"):
+        inv.update(inv.solve(problem, "state"), inv.NewObservations(np.ones((1, 2)), [1.0], 1.0))
