@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
-from scipy.stats import kstest, multivariate_normal, truncnorm
+from scipy.stats import chisquare, kstest, multivariate_normal, truncnorm
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
@@ -359,6 +359,39 @@ def test_the_form_of_the_jacobian_does_not_matter():
             found = inv.solve(replace(problem, jacobian=form), draws=16, **choice)
             # the same random numbers; rounding grows along few paths
             np.testing.assert_allclose(found.draws, expected.draws, rtol=1e-6)
+
+
+# --- calibration ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["truncated", "lognormal"])
+def test_the_rank_of_the_truth_among_the_draws_is_uniform(kind):
+    """Truths from the prior itself, made with other means: rejection, and the textbook log-normal."""
+    rng = np.random.default_rng(11)
+    m, n, sigma = 4, 3, 0.7
+    prior = Exponential(2.0, at=np.arange(float(m)), std=sigma)
+    root = np.linalg.cholesky(prior.dense())
+    square = np.log1p(sigma**2)
+    ranks = []
+    for seed in range(200):
+        truth = 1.0 + root @ rng.normal(size=m)
+        if kind == "lognormal":
+            truth = np.exp(-0.5 * square + np.sqrt(square) / sigma * (truth - 1.0))
+        while truth.min() < 0:
+            truth = 1.0 + root @ rng.normal(size=m)
+        jacobian = rng.gamma(1.0, size=(n, m))
+        values = jacobian @ truth + 0.5 * rng.normal(size=n)
+        problem = inv.LinearProblem(jacobian, values, 1.0, prior, 0.25, totals=np.ones((1, m)))
+        stated = {"stated": "mean"} if kind == "lognormal" else {}
+        found = inv.solve(problem, positivity=kind, draws=800, seed=seed, **stated).totals
+        ranks.append((found.draws[:, 0] < truth.sum()).mean())
+    counts = np.histogram(ranks, 10, (0.0, 1.0))[0]
+    inside = np.mean((np.array(ranks) > 0.025) & (np.array(ranks) < 0.975))
+    print(f"{kind}: ranks {counts}, 95 % intervals cover {100 * inside:.1f} %")
+    assert chisquare(counts).pvalue > 0.001
+    # 95 % ± 3 binomial σ of 200
+    assert 0.90 < inside < 0.997
 
 
 # --- what is reported -------------------------------------------------------------------------------------
