@@ -147,13 +147,21 @@ def clock(covariance: Kronecker) -> Matern:
     return time
 
 
-def in_space(space: Matern) -> Weigher:
-    """Fields as `pieces_of` gives them -> fields times the correlation S."""
+def length_slopes(covariance: Kronecker, jacobian: Any) -> Iterator[np.ndarray]:
+    """Its derivatives by the logarithms of the lengths in time and in space, exact."""
+    pieces, time, space = pieces_of(covariance, jacobian), clock(covariance), covariance.space
+    yield gram_slope(pieces, time, in_space(space))
+    yield gram(pieces, time, in_space(space, space.correlation_slope))
+
+
+def in_space(space: Matern, kernel: Any = None) -> Weigher:
+    """Fields as `pieces_of` gives them -> fields times the correlation S, or another kernel of distance."""
     if space.mirror:
-        return blockwise(space.mirror, space.mirrored)
+        matrices = space.mirror.matrices(kernel, space.steps) if kernel else space.mirrored
+        return blockwise(space.mirror, matrices)
     if space.shape is not None and space.groups is None and len(space.shape) > 1:
-        return space.on_fields
-    matrix = space.unit().dense()
+        return lambda fields: space.on_fields(fields, kernel)
+    matrix = space.unit()._written_out(kernel or space.correlation)
     return lambda fields: fields @ matrix
 
 

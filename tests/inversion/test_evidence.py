@@ -479,6 +479,7 @@ def within(interval, truth):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_lengths_and_scales_are_recovered_inside_their_intervals(calibration):
     cases = calibration.parameters[:100].sum(axis=0)
     print("inside 95 % intervals, of 100:", dict(zip(calibration.names, cases.tolist(), strict=True)))
@@ -487,8 +488,62 @@ def test_lengths_and_scales_are_recovered_inside_their_intervals(calibration):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_totals_are_covered_when_hyperparameters_are_estimated(calibration):
     share, known = calibration.totals.mean(axis=0), calibration.totals_at_known_parameters.mean(axis=0)
     print(f"400 problems: totals inside 95 % intervals {share}, at known hyperparameters {known}")
     # ± 1.1 % is one standard error of a share of 400
     assert ((share >= 0.92) & (share <= 0.98)).all()
+
+
+@settings(max_examples=6)
+@given(side=st.sampled_from([4, 5]), form=st.sampled_from(["dense", "sparse"]), seed=st.integers(0, 1000))
+def test_slopes_by_one_sweep_are_those_of_the_matrix(side, form, seed):
+    """Uneven times, footprints that do not overlap, grids with and without a middle line, free places."""
+    rng = np.random.default_rng(seed)
+    jacobian = rng.gamma(0.5, 1.0, (6, 8, side * side))
+    jacobian[:3, 5:] = 0.0
+    jacobian[3:, :2] = 0.0
+    rows = jacobian.reshape(6, -1)
+    for place in ((side, side), rng.uniform(0.0, 4.0, (side * side, 2))):
+        prior = cov.Kronecker(
+            cov.Exponential(3.0, np.cumsum(rng.gamma(1.0, 1.0, 8)), scale=0.8),
+            cov.Matern(2.0, 1.5, place, scale=1.2),
+            std=(rng.gamma(1.0, 1.0, 8), rng.gamma(1.0, 1.0, side * side)),
+        )
+        found = list(prior.slopes(rows if form == "dense" else sp.csr_array(rows)))
+        step, at = 1e-4, np.array([p.start for p in prior.parameters])
+        for k, slope in enumerate(found):
+            near = [at * np.where(np.arange(3) == k, np.exp(j * step), 1.0) for j in (-1, 1)]
+            low, high = (rows @ prior.with_values(v).dense() @ rows.T for v in near)
+            # central differences: their own error is step² times the third derivative
+            np.testing.assert_allclose(slope, (high - low) / (2 * step), atol=1e-6 * np.abs(high).max())
+
+
+@pytest.mark.parametrize("with_offsets", [False, True])
+def test_the_reduced_evidence_is_the_exact_one_at_other_lengths_too(with_offsets):
+    """The footprints are projected once; fluxes may be one block among others."""
+    rng, n, cells = np.random.default_rng(0), 60, 72
+    seen = np.zeros((n, 12, cells))
+    for back in range(4):
+        hour = np.arange(n) // 6 + 2 - back
+        inside = np.flatnonzero((hour >= 0) & (hour < 12))
+        seen[inside, hour[inside]] = rng.gamma(1.0, 1.0, (inside.size, cells)) * (rng.random(cells) < 0.4)
+    jacobian = seen.reshape(n, -1)
+    prior = cov.Kronecker(cov.Exponential(5.0, 12), cov.Exponential(3.0, (8, 9)), std=0.3)
+    if with_offsets:
+        jacobian = np.hstack([jacobian, np.eye(n)[:, :20]])
+        prior = cov.Block((prior, cov.Exponential(2.0, 20)))
+    problem = inv.LinearProblem(sp.csr_array(jacobian), rng.normal(size=n), 0.0, prior, np.full(n, 0.5))
+    exact, reduced = (hyper.Evidence.of(problem, method) for method in ("exact", "reduced"))
+    assert exact.truncation == 0.0 and 0.0 < reduced.truncation < 2e-3
+    for factors in (1.0, np.exp(np.linspace(-0.5, 0.5, len(problem.parameters)))):
+        (value, gradient), (close, slope) = (e(starts(problem) * factors) for e in (exact, reduced))
+        # errors of H Q Hᵀ are some 1e-4 of the mismatch; 60 observations may add theirs up
+        assert close == pytest.approx(value, abs=6e-3)
+        np.testing.assert_allclose(slope, gradient, atol=6e-3)
+        np.testing.assert_allclose(
+            reduced.posterior(starts(problem) * factors).alpha,
+            inv.solve(problem.with_values(starts(problem) * factors)).alpha,
+            atol=1e-3,
+        )

@@ -151,7 +151,12 @@ class Kronecker:
         return symmetric(out)
 
     def slopes(self, jacobian: Any) -> Iterator[np.ndarray]:
+        from monitor.inversion.sweep import length_slopes, markov
+
         yield 2.0 * self.observe(jacobian)
+        if markov(self):
+            yield from length_slopes(self, jacobian)
+            return
         time = self.time.dense()
         yield self._observe(jacobian, self.time.slope_matvec(np.eye(self.time.size)), self.space.matvec)
         yield self._observe(jacobian, time, self.space.slope_matvec)

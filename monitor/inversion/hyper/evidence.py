@@ -27,7 +27,7 @@ from monitor.inversion.covariance import Block, Covariance, Dense, Diagonal, Kro
 from monitor.inversion.factor import ObservationFactor, factored
 from monitor.inversion.kernels import markov_contract
 from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
-from monitor.inversion.operators import adjoint, as_columns
+from monitor.inversion.operators import adjoint, cut_columns
 
 _LOG_2PI = float(np.log(2 * np.pi))
 #: Unknowns up to which a weight is carried back to the state rather than a slope to the observations.
@@ -191,7 +191,7 @@ class Term:
         return np.asarray(self.reduction.observe(now) if self.reduction else now.observe(self.jacobian))
 
     def contract(self, values: np.ndarray, weight: np.ndarray, signal: np.ndarray) -> np.ndarray:
-        """tr(weight · H ∂Q Hᵀ) for each parameter; `signal` is H Q Hᵀ, which is half its slope by the scale."""
+        """tr(weight · H ∂Q Hᵀ) for each parameter; `signal` is H Q Hᵀ, half the slope by the scale."""
         now = self.covariance.with_values(values)
         if self.reduction:
             lengths = [float(np.vdot(weight, slope)) for slope in self.reduction.length_slopes(now)]
@@ -208,10 +208,9 @@ def terms_of(covariance: Covariance, problem: LinearProblem, jacobian: Any, meth
         for part in covariance.parts:
             yield from terms_of(part, problem, jacobian, method)
     elif isinstance(covariance, Block):
-        columns = as_columns(jacobian)
         edges = np.cumsum([0, *(part.size for part in covariance.parts)])
-        for part, (a, b) in zip(covariance.parts, pairwise(edges), strict=True):
-            yield from terms_of(part, problem, columns[:, a:b], method)
+        for part, columns in zip(covariance.parts, cut_columns(jacobian, edges), strict=True):
+            yield from terms_of(part, problem, columns, method)
     elif isinstance(covariance, Kronecker) and _is_reduced(covariance, method):
         from monitor.inversion.reduced import reduce
 
