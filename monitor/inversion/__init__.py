@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from monitor.inversion import covariance, hyper
+    from monitor.inversion import covariance, hyper, robust
     from monitor.inversion.assumptions import Assumptions, Background, Mismatch, Selection
     from monitor.inversion.linear import LinearPosterior, LinearProblem
     from monitor.inversion.operators import RaggedJacobian, SeparableTotals
+    from monitor.inversion.positivity import PositivePosterior
     from monitor.inversion.posterior import Posterior, prior_totals
     from monitor.inversion.preview import Preview
     from monitor.inversion.problem import InverseProblem
@@ -32,6 +33,7 @@ _HOMES = {
     "Difference": "receptors",
     "FluxBlock": "state",
     "InverseProblem": "problem",
+    "PositivePosterior": "positivity",
     "Posterior": "posterior",
     "Preview": "preview",
     "Total": "totals",
@@ -46,7 +48,7 @@ _HOMES = {
     "update": "updating",
     "windowed": "windows",
 }
-_MODULES = ("covariance", "hyper")
+_MODULES = ("covariance", "hyper", "robust")
 
 __all__ = [
     "Assumptions",
@@ -60,6 +62,7 @@ __all__ = [
     "LinearProblem",
     "Mismatch",
     "NewObservations",
+    "PositivePosterior",
     "Posterior",
     "Preview",
     "RaggedJacobian",
@@ -69,6 +72,7 @@ __all__ = [
     "covariance",
     "hyper",
     "prior_totals",
+    "robust",
     "solve",
     "update",
     "windowed",

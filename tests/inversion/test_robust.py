@@ -273,6 +273,21 @@ def test_any_other_solver_may_do_the_steps():
     np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-10)
 
 
+def test_windows_may_do_the_steps():
+    rng = np.random.default_rng(6)
+    prior = Kronecker(Exponential(3.0, at=24), Exponential(2.0, at=(3, 3)), std=1.0)
+    seen = np.repeat(np.arange(24), 2)
+    jacobian = np.zeros((48, prior.size))
+    for row, hour in enumerate(seen):
+        jacobian[row, hour * 9 : hour * 9 + 9] = rng.gamma(1.0, size=9)
+    values = jacobian @ prior.sqrt_matvec(rng.normal(size=prior.size)) + rng.standard_t(2, size=48)
+    problem = inv.LinearProblem(jacobian, values, 0.0, prior, np.ones(48))
+    exact = inv.solve(problem, likelihood="student-t").weights
+    found = robust.solve_student_t(problem, method=lambda now: inv.windowed(now, 6.0, 24.0)).weights
+    # windows that see the whole past leave nothing out
+    np.testing.assert_allclose(found, exact, rtol=1e-7)
+
+
 def test_a_wholly_correlated_mismatch_has_nothing_to_reweight():
     problem, _, _ = world(np.random.default_rng(2), 10, 3)
     for mismatch in (problem.mismatch_covariance.parts[1], Dense(np.eye(10)), Sum((Dense(np.eye(10)),))):
