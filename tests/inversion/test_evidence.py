@@ -547,3 +547,34 @@ def test_the_reduced_evidence_is_the_exact_one_at_other_lengths_too(with_offsets
             inv.solve(problem.with_values(starts(problem) * factors)).alpha,
             atol=1e-3,
         )
+
+
+def test_a_reduced_fit_is_the_exact_one_also_from_wrong_lengths():
+    """The basis is made for the stated length, a quarter of the true one, and again at the maximum."""
+    rng, n = np.random.default_rng(2), 90
+    jacobian = rng.gamma(0.5, 1.0, (n, 6 * 72)) * (rng.random((n, 6 * 72)) < 0.1)
+    true = cov.Kronecker(cov.Exponential(5.0, 6), cov.Exponential(4.0, (8, 9)), std=0.5)
+    problem = inv.LinearProblem(jacobian, np.zeros(n), 0.0, true, np.full(n, 0.2))
+    observations = state_and_observations(problem, rng)[1]
+    stated = with_observations(problem.with_values(starts(problem) * [1.0, 0.5, 0.25, 1.0]), observations)
+    one, two = (hyper.maximise_evidence(stated, method=method) for method in ("exact", "reduced"))
+    assert one.truncation == 0.0 and 0.0 < two.truncation < 2e-3
+    # the gradient ends below 1 % of a σ; the reduction adds as much
+    sigma = np.sqrt(np.diagonal(one.log_covariance))
+    assert (np.abs(np.log(two.values / one.values)) < 0.05 * sigma).all()
+    np.testing.assert_allclose(two.log_covariance, one.log_covariance, atol=0.05 * sigma.max() ** 2)
+
+
+def test_a_search_that_goes_on_with_another_basis_ends_where_it_was(monkeypatch):
+    jacobian = np.random.default_rng(0).gamma(0.5, 1.0, (20, 2 * 12))
+    prior = cov.Kronecker(cov.Exponential(2.0, 2), cov.Exponential(2.0, (3, 4)))
+    problem = inv.LinearProblem(
+        jacobian, np.random.default_rng(1).normal(size=20), 0.0, prior, np.full(20, 0.5)
+    )
+    once = hyper.maximise_evidence(problem, method="reduced")
+    monkeypatch.setattr(hyper.fit, "_SETTLED", -1.0)
+    again = hyper.maximise_evidence(problem, method="reduced")
+    assert again.evaluations > 1.5 * once.evaluations
+    # both end where the gradient is below 1 % of a σ
+    width = np.sqrt(np.diagonal(once.log_covariance))
+    assert (np.abs(np.log(again.values / once.values)) < 0.03 * width).all()

@@ -256,8 +256,13 @@ class Evidence:
         return cls(problem, tuple(terms_of(problem.prior_covariance, problem, problem.jacobian, method)))
 
     @property
+    def is_reduced(self) -> bool:
+        """Whether a part of H Q Hᵀ is reduced."""
+        return any(t.reduction for t in self.terms)
+
+    @property
     def truncation(self) -> float:
-        """Largest relative error of an element of H Q Hᵀ, at the values the problem was stated with."""
+        """Largest error of an element of H Q Hᵀ beside the mismatch, at the values of `problem`."""
         return max((t.reduction.truncation for t in self.terms if t.reduction), default=0.0)
 
     def value(self, values: np.ndarray) -> float:
@@ -291,7 +296,7 @@ class Evidence:
         return value, 0.5 * np.concatenate(parts)
 
     def posterior(self, values: np.ndarray) -> LinearPosterior:
-        """The answer at these values."""
+        """The answer at these values; its `truncation` is that at the values of `problem`."""
         *cut, last = self._cut(values)
         lower, condition = self._factored(self._signals(cut), last)
         problem = self.problem.with_values(values)

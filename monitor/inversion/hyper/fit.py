@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from monitor.inversion.problem import InverseProblem
     from monitor.inversion.totals import Total
 
+#: Change of ln p(y|θ) below which a new basis says the same: it moves no parameter by a third of its σ.
+_SETTLED = 0.05
+_ROUNDS = 3
+
 
 @dataclass(frozen=True, eq=False)
 class MixedTotals:
@@ -71,7 +75,7 @@ class Fit(Hyperparameters):
 
     @property
     def truncation(self) -> float:
-        """Largest relative error of an element of H Q Hᵀ where it was reduced; 0 when exact."""
+        """Largest error of an element of H Q Hᵀ beside the mismatch, at the maximum; 0 when exact."""
         return self.evidence.truncation if self.evidence else 0.0
 
     def totals(self, totals: Any = None) -> MixedTotals:
@@ -150,7 +154,7 @@ def maximise_evidence(
     method
         "auto", "exact" or "reduced", see `Evidence.of`; for a `LinearProblem`.
     progress : callable (done, total), optional
-        Called after each step with the evaluations so far and the limit of steps.
+        Called after each step of the search, with the number of steps at most.
 
     Raises
     ------
@@ -162,9 +166,28 @@ def maximise_evidence(
     if not isinstance(problem, LinearProblem):
         return _fit_datasets(problem, fixed, start=start, iterations=iterations, progress=progress)
     parameters = held(problem.parameters, fixed)
-    evidence = Evidence.of(problem, method)
-    found = maximum(evidence, parameters, start=start, iterations=iterations, progress=progress)
+    choices = {"start": start, "iterations": iterations, "progress": progress}
+    found, evidence = search(problem, parameters, method, **choices)
     return Fit(**vars(found), problem=problem.with_values(found.values), evidence=evidence)
+
+
+def search(
+    problem: LinearProblem, parameters: tuple[Parameter, ...], method: str, **choices: Any
+) -> tuple[Hyperparameters, Evidence]:
+    """The maximum, and the evidence as it is prepared there.
+
+    The basis of a reduced H Q Hᵀ is good at the lengths it was made for.  So it is made once more at the
+    maximum, and where that moves the evidence the search goes on from there.
+    """
+    evidence = Evidence.of(problem, method)
+    found = maximum(evidence, parameters, **choices)
+    for _ in range(_ROUNDS if evidence.is_reduced else 0):
+        evidence = Evidence.of(problem.with_values(found.values), method)
+        if abs(evidence.value(found.values) - found.log_evidence) < _SETTLED:
+            break
+        again = maximum(evidence, parameters, **(choices | {"start": found.values}))
+        found = replace(again, evaluations=found.evaluations + again.evaluations)
+    return found, evidence
 
 
 def _fit_datasets(problem: InverseProblem, fixed: Collection[str], **choices: Any) -> Fit:

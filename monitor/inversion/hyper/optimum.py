@@ -109,8 +109,9 @@ def maximum(
     begin = np.zeros(int(free.sum())) if start is None else np.log(start / median)[free] / width[free]
 
     def report(_: np.ndarray) -> None:
+        climb.steps += 1
         if progress:
-            progress(climb.evaluations, iterations)
+            progress(climb.steps, iterations)
 
     found = optimize.minimize(
         climb,
@@ -139,6 +140,7 @@ class _Climb:
     log_median: np.ndarray
     width: np.ndarray
     evaluations: int = 0
+    steps: int = 0
     level: float = 0.0
 
     def values(self, step: np.ndarray) -> np.ndarray:

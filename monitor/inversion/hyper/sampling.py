@@ -17,8 +17,7 @@ import numpy as np
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
 from monitor.inversion.hyper.evidence import Evidence
-from monitor.inversion.hyper.fit import MixedTotals, held, mixture
-from monitor.inversion.hyper.optimum import maximum
+from monitor.inversion.hyper.fit import MixedTotals, held, mixture, search
 from monitor.inversion.linear import LinearProblem
 
 #: Degrees of freedom of the long steps: tails heavier than those of a posterior with log-normal priors.
@@ -103,8 +102,7 @@ def sample(
             expected="a free parameter and at least one draw",
             found=f"{int(free.sum())} free parameters, {draws} draws",
         )
-    evidence = Evidence.of(problem, method)
-    found = maximum(evidence, parameters)
+    found, evidence = search(problem, parameters, method)
     target = _Target(evidence, parameters, np.log(found.values))
     root = np.linalg.cholesky(found.log_covariance[np.ix_(free, free)])
     steps, logs, taken = _walk(target, root, draws, np.random.default_rng(seed), progress)
