@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -57,6 +58,8 @@ _LONGEST, _SHORTEST = np.pi / 6.0, np.pi / 128.0
 #: without them the tail is missed, and the Monte-Carlo error with it.
 _SHORTER = 16.0
 _STEPS = 100
+#: Unknowns up to which the covariance of Laplace's posterior is written out.
+_DENSE = 1000
 
 
 def log_parameters(
@@ -141,6 +144,14 @@ class Target:
     centre: np.ndarray
     weight: np.ndarray
     precise: Callable[[np.ndarray], np.ndarray]
+
+    @cached_property
+    def spread(self) -> Callable[[np.ndarray], np.ndarray]:
+        """C times (m, k); written out where that is the cheaper."""
+        if self.problem.m > _DENSE:
+            return lambda columns: covariance_product(self.laplace, columns)
+        matrix = self.laplace.covariance()
+        return lambda columns: np.asarray(matrix @ columns)
 
     def tilt(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """φ (k,) and ∇φ (m, k) at δ (m, k)."""
@@ -320,14 +331,14 @@ def _path(
     cosine, sine = np.cos(2.0 * half), np.sin(2.0 * half)
     gained = np.zeros(offset.shape[1])
     value, slope = tilt
-    kick = covariance_product(target.laplace, slope)
+    kick = target.spread(slope)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(count):
             gained += half * (slope * (velocity + 0.5 * half * kick)).sum(axis=0)
             velocity = velocity + half * kick
             offset, velocity = offset * cosine + velocity * sine, velocity * cosine - offset * sine
             value, slope = target.tilt(offset)
-            kick = covariance_product(target.laplace, slope)
+            kick = target.spread(slope)
             gained += half * (slope * (velocity + 0.5 * half * kick)).sum(axis=0)
             velocity = velocity + half * kick
         return offset, (value, slope), value - tilt[0] - gained
