@@ -107,11 +107,12 @@ def exact_targets(rows: Rows) -> list[Target]:
 
 
 def year_targets(rows: Rows) -> list[Target]:
-    found = cost("batch", rows["batch"], 6.0, 10.0)
+    found = cost("batch", rows["batch"], 6.0, 10.0) if "batch" in rows else []
     if "windowed" in rows:
+        found += cost("windowed", rows["windowed"], 1.0, 2.0)
+    if rows.keys() >= {"batch", "windowed"}:
         errors = rows["windowed"]["errors"]
         found += [
-            *cost("windowed", rows["windowed"], 1.0, 2.0),
             Target("windowed: totals from batch, in σ", errors["totals_in_sigma"], 0.01),
             Target("windowed: σ from batch, relative", errors["totals_sigma"], 0.01),
         ]

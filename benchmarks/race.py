@@ -197,19 +197,21 @@ def _runs(case: Case, name: str, child: Child, stick: Child, outputs: Path, sett
 
 
 def _row(cold: Row, warm: list[Row], beside: list[Row]) -> Row:
-    seconds = float(np.median([run["s"] for run in warm]))
-    yardstick = float(np.median([found["s"] for found in beside]))
+    def median(key: str, of: list[Row]) -> float:
+        return float(np.median([run[key] for run in of]))
+
     return {
         "cold_s": cold["s"],
-        "warm_s": seconds,
+        "warm_s": median("s", warm),
         "warm_runs_s": [run["s"] for run in warm],
-        "yardstick_s": yardstick,
+        "yardstick_s": median("s", beside),
         "yardsticks_s": [found["s"] for found in beside],
-        "ratio": seconds / yardstick,
+        "ratio": median("s", warm) / median("s", beside),
+        "cpu_ratio": median("cpu_s", warm) / median("cpu_s", beside),
         "peak_gb": max(run["peak_gb"] for run in (cold, *warm)),
         "anonymous_gb": max(run["anonymous_gb"] for run in (cold, *warm)),
-        "gemm_gflops": float(np.median([found["gflops"] for found in beside])),
-        "copy_gbytes": float(np.median([found["gbytes"] for found in beside])),
+        "gemm_gflops": median("gflops", beside),
+        "copy_gbytes": median("gbytes", beside),
         "errors": {},
         "figures": {},
     }

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-COLUMNS = ("", "cold [s]", "warm [s]", "yardstick [s]", "ratio", "peak [GB]", "anonymous [GB]", "runs")
+COLUMNS = (
+    "",
+    "cold [s]",
+    "warm [s]",
+    "yardstick [s]",
+    "ratio",
+    "CPU ratio",
+    "peak [GB]",
+    "anonymous [GB]",
+    "runs",
+)
 ERRORS = ("totals", "totals_sigma", "totals_in_sigma", "covariance", "field", "sigma")
 
 
@@ -21,7 +31,7 @@ def terminal(result: dict[str, Any]) -> str:
 
 def figures(row: dict[str, Any]) -> list[str]:
     """The numbers of a row, in the order of `COLUMNS`."""
-    keys = ("cold_s", "warm_s", "yardstick_s", "ratio", "peak_gb", "anonymous_gb")
+    keys = ("cold_s", "warm_s", "yardstick_s", "ratio", "cpu_ratio", "peak_gb", "anonymous_gb")
     return [*(number(row.get(key)) for key in keys), str(len(row["warm_runs_s"]))]
 
 

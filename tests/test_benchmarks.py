@@ -278,7 +278,7 @@ def test_the_yardstick_factors_a_positive_definite_matrix():
     matrix = positive_definite(50)
     np.testing.assert_array_equal(matrix, matrix.T)
     assert np.linalg.eigvalsh(matrix)[0] > 0.9
-    assert factorisation_s(50) > 0
+    assert min(factorisation_s(50)) >= 0
 
 
 def test_time_counts_for_the_innermost_stage(small):
