@@ -410,17 +410,20 @@ def ensure_regions(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
 
-_POSTERIOR = {
-    **{
-        name: ("block", "epoch", "lat", "lon")
-        for name in ("flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd")
-    },
-    **{name: ("total",) for name in ("prior_total", "posterior_total", "share_from_data")},
-    **{name: ("total",) for name in ("total_region", "total_block", "total_epoch")},
-    **{name: ("total", "total_") for name in ("prior_covariance", "posterior_covariance")},
+_MAPS = ("flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd")
+_TOTALS = (
+    *("prior_total", "posterior_total", "share_from_data"),
+    *("total_region", "total_block", "total_epoch"),
+)
+_COVARIANCES = ("prior_covariance", "posterior_covariance")
+_SERIES = ("time", "time_end", "station", "observed", "modelled_posterior")
+_POSTERIOR: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_MAPS, ("block", "epoch", "lat", "lon")),
+    **dict.fromkeys(_TOTALS, ("total",)),
+    **dict.fromkeys(_COVARIANCES, ("total", "total_")),
+    **dict.fromkeys(_SERIES, ("observation",)),
     "averaging_kernel": ("total", "block", "lat", "lon"),
     "gain": ("total", "observation"),
-    **{name: ("observation",) for name in ("time", "time_end", "station", "observed", "modelled_posterior")},
     "hyperparameter_value": ("hyperparameter",),
 }
 
@@ -432,12 +435,12 @@ def ensure_posterior(dataset: xr.Dataset) -> xr.Dataset:
     """
     _ensure_variables(dataset, "posterior", _POSTERIOR)
     _ensure_attributes(dataset, "posterior", ("species", "chi2", "dofs", "inflation", "configuration"))
-    for variable in ("flux_prior", "flux_posterior", "flux_prior_sd", "flux_posterior_sd"):
+    for variable in _MAPS:
         _ensure_units(dataset, "posterior", variable, units.FLUX)
         _ensure_finite(dataset, "posterior", variable)
     for variable in ("prior_total", "posterior_total"):
         _ensure_units(dataset, "posterior", variable, units.level_unit(str(dataset.attrs["species"])))
-    for variable in ("prior_covariance", "posterior_covariance"):
+    for variable in _COVARIANCES:
         _ensure_finite(dataset, "posterior", variable)
         values = dataset[variable].values
         if not np.array_equal(values, values.T):

@@ -124,3 +124,11 @@ def as_errors(component: Component, values: np.ndarray) -> Covariance:
             return Diagonal(variance, scale=float(values[0]))
         return Dense(matrix, scale=float(values[0]))
     raise InputError(f"'{component.name}' is no part of the errors", found=type(component).__name__)
+
+
+def is_independent(component: Component) -> bool:
+    """Whether a part of R is one of independent errors."""
+    if isinstance(component, Combined):
+        unit = np.array([p.start for p in component.parameters])
+        return is_independent(component.part) and isinstance(as_errors(component, unit), Diagonal)
+    return isinstance(component, Independent)

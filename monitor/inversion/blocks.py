@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,8 +18,10 @@ from monitor.inversion.mismatch import LOOSE
 from monitor.inversion.receptors import stacked
 from monitor.inversion.state import Correlation, FluxBlock, StateBlock, middle_hours, time_steps
 from monitor.inversion.table import Footprints, ObservationTable, levels_of
-from monitor.transport.footprints import select_receptors
+from monitor.transport.footprints import is_time_integrated, select_receptors
 from monitor.transport.forward import jacobian
+
+_Jacobian = Callable[[xr.Dataset, int], sp.csr_array]
 
 
 def build_block(
@@ -46,17 +47,18 @@ def build_block(
             found=grid_of(flux).describe(),
             remedy="cut or regrid the inventory to the footprints' grid",
         )
-    steps = time_steps(list(epochs.values()), block.step_days, _reach_hours(footprints, table))
+    reach = _reach_hours(footprints, table)
+    steps = time_steps(list(epochs.values()), block.step_days, reach)
+    seen_in = _reaching(steps, reach)
     mean = _step_means(block, flux, steps)
     correlation = block.correlation or assumptions.correlation
     see = _Sight(footprints, table, _hour_weights(block, assumptions.selection.utc_offset_h))
     if block.resolution == "cells":
-        seen = see(lambda part: jacobian(part, steps, early="first"))
+        seen = see(lambda part, hours: jacobian(part, seen_in, hours_resolved=hours))
         sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
         fields, prior_mean = None, mean
     else:
-        scaled = _scaled(block, flux, steps, _reach_hours(footprints, table))
-        seen = see(scaled)
+        seen = see(_scaled(block, flux, seen_in))
         fields = mean
         width = 1 if block.resolution == "pattern" else mean.shape[1]
         prior_mean = sigma = np.ones((steps.shape[0], width))
@@ -138,7 +140,12 @@ def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.nda
 def _reach_hours(footprints: Mapping[str, Footprints], table: ObservationTable) -> float:
     """How far the footprints reach back [h]."""
     levels = [level for inlet in table.inlets for level in levels_of(footprints[inlet])]
-    return float(max(level["hours_back"].values.max(initial=0) for level in levels)) + 1.0
+    return float(max(_hours_resolved(level) for level in levels))
+
+
+def _hours_resolved(footprints: xr.Dataset) -> int:
+    """Hours back with an age of their own; older influence sees the hour before (0: its own hour)."""
+    return 0 if is_time_integrated(footprints) else int(footprints["hours_back"].values.max()) + 1
 
 
 def _hour_weights(block: FluxBlock, utc_offset_h: float) -> Callable[[xr.Dataset], np.ndarray]:
@@ -165,8 +172,8 @@ class _Sight:
     ) -> None:
         self.footprints, self.table, self.weights = footprints, table, weights
 
-    def __call__(self, of_receptors: Callable[[xr.Dataset], sp.csr_array]) -> sp.csr_array:
-        """H (n, m), given what H is at the receptors of a dataset."""
+    def __call__(self, of_receptors: _Jacobian) -> sp.csr_array:
+        """H (n, m), given what H is at some receptors of a dataset with so many resolved hours."""
         rows = []
         for inlet in self.table.inlets:
             parts = []
@@ -176,48 +183,61 @@ class _Sight:
                 used = np.unique(average.indices)
                 part = select_receptors(level, used)
                 operator = average[:, used] @ sp.diags_array(self.weights(part))
-                parts.append(sp.csr_array(operator @ of_receptors(part)))
+                parts.append(sp.csr_array(operator @ of_receptors(part, _hours_resolved(level))))
             rows.append(sum(parts[1:], start=parts[0]))
         found = stacked(rows)
         found.sort_indices()
+        if max(found.nnz, found.shape[1]) < 2**31:
+            small = (found.data, found.indices.astype("i4"), found.indptr.astype("i4"))
+            return sp.csr_array(small, shape=found.shape)
         return found
 
 
-def _scaled(
-    block: FluxBlock, flux: xr.Dataset, steps: np.ndarray, reach_hours: float
-) -> Callable[[xr.Dataset], sp.csr_array]:
-    """H of the scalings of `flux`: footprints times the flux of their own hour, summed within steps.
+def _reaching(steps: np.ndarray, reach_hours: float) -> np.ndarray:
+    """The time (p, 2) that each step stands for: the first of an epoch also for the hours seen before it."""
+    wide = steps.copy()
+    reach = np.timedelta64(round(reach_hours * 3600), "s")
+    for k in range(steps.shape[0]):
+        before = steps[k, 0] - reach
+        wide[k, 0] = before if k == 0 else min(steps[k, 0], max(before, steps[k - 1, 1]))
+    return wide
 
-    Influence older than the first step of an epoch belongs to that step, but sees the flux of its hour.
-    """
-    fine, step = _fine_steps(flux, steps, reach_hours)
+
+def _scaled(block: FluxBlock, flux: xr.Dataset, seen_in: np.ndarray) -> _Jacobian:
+    """H of the scalings of `flux`: footprints times the flux of their own hour, summed within steps."""
+    fine, step = _fine_steps(flux, seen_in)
     field = _step_means(block, flux, fine)
     n_cells = field.shape[1]
     width = 1 if block.resolution == "pattern" else n_cells
     cell = np.arange(field.size) % n_cells
     column = np.repeat(step, n_cells) * width + (cell if width > 1 else 0)
     onto = sp.csr_array(
-        (field.ravel(), (np.arange(field.size), column)), shape=(field.size, steps.shape[0] * width)
+        (field.ravel(), (np.arange(field.size), column)), shape=(field.size, seen_in.shape[0] * width)
     )
-    return lambda part: sp.csr_array(jacobian(part, fine, early="first") @ onto)
+
+    def of_receptors(part: xr.Dataset, hours: int) -> sp.csr_array:
+        try:
+            return sp.csr_array(jacobian(part, fine, hours_resolved=hours) @ onto)
+        except InputError as error:
+            raise InputError(
+                f"the prior of block '{block.name}' does not cover the time of the footprints: {error.what}",
+                expected=f"a flux at every hour that is seen, within {error.expected}",
+                found=error.found,
+                remedy="give a prior that begins as many hours earlier as the footprints reach back",
+            ) from None
+
+    return of_receptors
 
 
-def _fine_steps(flux: xr.Dataset, steps: np.ndarray, reach_hours: float) -> tuple[np.ndarray, np.ndarray]:
-    """Steps within which the flux does not change, (f, 2), and the step of the block each belongs to (f,)."""
-    wide = steps.copy()
-    reach = np.timedelta64(round(reach_hours * 3600), "s")
-    for k in range(steps.shape[0]):
-        if k == 0 or steps[k, 0] > steps[k - 1, 1]:
-            before = steps[k, 0] - reach
-            wide[k, 0] = before if k == 0 else max(before, steps[k - 1, 1])
+def _fine_steps(flux: xr.Dataset, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps within which the flux does not change, (f, 2), and the step of the block each belongs to (f,).
+
+    There is none where the flux has a gap.
+    """
     if flux.sizes["time"] == 1:
-        return wide, np.arange(steps.shape[0])
-    edges = np.unique(flux["time_bnds"].values)
-    wide[0, 0] = max(wide[0, 0], min(edges[0], steps[0, 0]))
-    bounds: list[tuple[np.datetime64, np.datetime64]] = []
-    owner: list[int] = []
-    for k, (start, end) in enumerate(wide):
-        inner = [start, *edges[(edges > start) & (edges < end)], end]
-        bounds += list(pairwise(inner))
-        owner += [k] * (len(inner) - 1)
-    return np.array(bounds, dtype="datetime64[ns]"), np.array(owner)
+        return steps, np.arange(steps.shape[0])
+    bounds = flux["time_bnds"].values
+    start = np.maximum(steps[:, None, 0], bounds[None, :, 0])
+    end = np.minimum(steps[:, None, 1], bounds[None, :, 1])
+    owner, field = np.nonzero(start < end)
+    return np.stack([start[owner, field], end[owner, field]], axis=1), owner

@@ -230,12 +230,14 @@ class ObservationModel:
 
     def covariance(self, values: np.ndarray, names: tuple[str, ...] | None = None) -> np.ndarray:
         """Ψ, or the sum of the components called `names` [(µmol mol⁻¹)²]."""
-        chosen = [
-            c.covariance(v)
-            for c, v in zip(self.components, self.split(values), strict=True)
-            if names is None or c.name in names
-        ]
-        return np.asarray(np.sum(chosen, axis=0))
+        total: np.ndarray | None = None
+        for component, own in zip(self.components, self.split(values), strict=True):
+            if names is not None and component.name not in names:
+                continue
+            part = component.covariance(own)
+            # in its place: a list of them all would take as many (n, n) matrices
+            total = part.copy() if total is None else np.add(total, part, out=total)
+        return np.zeros((0, 0)) if total is None else total
 
     def contract(self, values: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Σ_ij weight_ij ∂Ψ_ij/∂ln v for all parameters."""

@@ -179,6 +179,11 @@ def _series(posterior: Posterior) -> xr.Dataset:
             "background_posterior": row(baseline + background, "posterior inflow"),
             "modelled_prior": row(baseline + problem.predicted, "prior model"),
             "modelled_posterior": row(baseline + background + problem.predicted + fluxes, "posterior model"),
+            "weight": (
+                "observation",
+                problem.weights,
+                {"units": "1", "long_name": "trust in the observation; 1 unless errors have heavy tails"},
+            ),
             "loo_standardised": (
                 "observation",
                 posterior.diagnostics.standardised,

@@ -12,17 +12,23 @@ import xarray as xr
 from scipy.linalg import solve_triangular
 
 from monitor.domain import Interval
+from monitor.errors import NumericalError
 from monitor.inversion import hyper
 from monitor.inversion.components import cholesky_or_error
 from monitor.inversion.covariance import Kronecker
 from monitor.inversion.diagnostics import Diagnostics, diagnose
 from monitor.inversion.problem import InverseProblem
+from monitor.inversion.robust import solve_student_t
 from monitor.inversion.solution import Solution, TotalEstimate, estimate_totals, solve_factored
 from monitor.inversion.state import StateBlock, overlap_share
 from monitor.inversion.totals import FixedEffect, Total
 
 if TYPE_CHECKING:
     from monitor.inversion.assumptions import TransportScale
+
+#: Rounds of weights and scales in turn, and the change of a scale's logarithm at which they have settled.
+ROUNDS = 30
+SETTLED = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +130,7 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
         When the covariance of the observations is not positive definite.
     """
     free = problem.reference_effects
-    found = fitted or hyper.maximise(problem.model, problem.residual, free)
+    found = fitted or fit_scales(problem)
     lower = cholesky_or_error(problem.model.covariance(found.values), "the covariance of the observations")
     solution = solve_factored(lower, problem.residual)
     diagnostics = diagnose(problem, solve_factored(lower, problem.residual, free), found.values)
@@ -135,6 +141,41 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
         diagnostics=diagnostics,
         inflation=max(1.0, diagnostics.raw_loo_variance),
         neighbours=tuple(_neighbours(problem, found)),
+    )
+
+
+def fit_scales(problem: InverseProblem) -> hyper.Hyperparameters:
+    """The hyperparameters of the restricted likelihood."""
+    return hyper.maximise(problem.model, problem.residual, problem.reference_effects)
+
+
+def solve_robust(
+    problem: InverseProblem, degrees_of_freedom: float, *, fitted: hyper.Hyperparameters | None = None
+) -> Posterior:
+    """With Student-t errors in the independent part of R (`monitor.inversion.robust`).
+
+    Weights and scales are found in turn; the answer is that of the problem at these weights.
+
+    Raises
+    ------
+    InputError
+        When no part of R is independent.
+    NumericalError
+        When weights and scales do not agree after some rounds.
+    """
+    found = fitted or fit_scales(problem)
+    for _ in range(ROUNDS):
+        weights = solve_student_t(problem.linear(found.values), degrees_of_freedom).weights
+        weighted = problem.reweighted(weights)
+        before, found = found.values, fitted or fit_scales(weighted)
+        if np.abs(np.log(found.values / before)).max(initial=0.0) < SETTLED:
+            return solve_problem(weighted, fitted=found)
+    change = np.abs(np.log(found.values / before))
+    raise NumericalError(
+        f"weights and scales do not agree after {ROUNDS} rounds",
+        expected=f"scales that change by less than {SETTLED:.0%}",
+        found=f"'{problem.model.parameters[int(np.argmax(change))].name}' by {change.max():.1%}",
+        remedy="fit them without the outliers, and give them as fitted=",
     )
 
 

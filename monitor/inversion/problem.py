@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,6 +22,9 @@ from monitor.inversion.mismatch import background_components, mismatch_component
 from monitor.inversion.state import FluxBlock, StateBlock
 from monitor.inversion.table import Footprints, ObservationTable, join, levels_of, take_differences
 from monitor.inversion.totals import Total, ensure_regions_fit, region_totals, whole_grid
+
+if TYPE_CHECKING:
+    from monitor.inversion.preview import Preview
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,8 @@ class InverseProblem:
         Ψ as a function of the hyperparameters.
     regions : xr.Dataset
         Area fractions (region, lat, lon), of which the totals are made.
+    weights : (n,)
+        Of the observations: 1, unless a likelihood with heavy tails trusts some of them less.
     """
 
     species: str
@@ -52,6 +57,7 @@ class InverseProblem:
     model: ObservationModel
     assumptions: Assumptions
     regions: xr.Dataset
+    weights: np.ndarray
 
     @classmethod
     def from_datasets(
@@ -122,6 +128,7 @@ class InverseProblem:
             model=ObservationModel(components),
             assumptions=assumed,
             regions=ensure_regions_fit(whole_grid(grid) if regions is None else regions, grid),
+            weights=np.ones(table.n),
         )
 
     @property
@@ -148,6 +155,16 @@ class InverseProblem:
 
         return columns_of(self)
 
+    def mask(self, names: Collection[str] = ()) -> np.ndarray:
+        """Which unknowns of `linear()` are of the blocks called `names`, or of any block of fluxes (m,)."""
+        chosen = (names,) if isinstance(names, str) else tuple(names) or tuple(b.name for b in self.blocks)
+        out = np.zeros(max(c.stop for c in self.columns.values()), dtype=bool)
+        for name in chosen:
+            if name not in self.columns:
+                raise InputError(f"no unknowns are called '{name}'", expected=", ".join(self.columns))
+            out[self.columns[name]] = True
+        return out
+
     def linear(self, values: np.ndarray | None = None) -> LinearProblem:
         """The same problem in plain arrays, at hyperparameters `values` (those stated if absent).
 
@@ -156,6 +173,12 @@ class InverseProblem:
         from monitor.inversion.arrays import linear_problem
 
         return linear_problem(self, values)
+
+    def preview(self) -> Preview:
+        """Sizes, memory, time, χ² and DOFS to expect, before any solve."""
+        from monitor.inversion.preview import preview
+
+        return preview(self)
 
     def block(self, name: str) -> StateBlock:
         """The block called `name`.
@@ -209,7 +232,20 @@ class InverseProblem:
             baseline=self.baseline[keep],
             reference=self.reference[keep],
             model=self.model.select(keep),
+            weights=self.weights[keep],
         )
+
+    def reweighted(self, weights: np.ndarray) -> InverseProblem:
+        """The same problem with the variances of independent errors divided by `weights` (n,)."""
+        from monitor.inversion.arrays import is_independent
+
+        root = sp.csr_array(sp.diags_array(1.0 / np.sqrt(weights)))
+        blocks = {b.name for b in self.blocks}
+        components: list[Component] = [
+            Combined(c, root) if c.name not in blocks and is_independent(c) else c
+            for c in self.model.components
+        ]
+        return replace(self, model=ObservationModel(tuple(components)), weights=self.weights * weights)
 
 
 def _by_inlet(

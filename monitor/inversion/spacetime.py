@@ -58,7 +58,7 @@ class SpaceTimeBlock:
         return self.unit.with_values(np.array([values[0], values[-1], length]))
 
     @cached_property
-    def _pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row and step of each piece (q,), and the piece of each non-zero of the Jacobian."""
         p, s = self.unit.shape
         row = np.repeat(np.arange(self.n), np.diff(self.jacobian.indptr))
@@ -70,14 +70,14 @@ class SpaceTimeBlock:
     @property
     def quick(self) -> bool:
         """Whether the products of all pieces are held."""
-        q, (p, s) = self._pairs[0].size, self.unit.shape
+        q, (p, s) = self.pairs[0].size, self.unit.shape
         return bool(q * s + 3 * q**2 + s**2 + p**2 <= _QUICK_ELEMENTS)
 
     @cached_property
     def pieces(self) -> np.ndarray:
         """G (q, s) [µmol mol⁻¹ per unit of v]."""
-        _, _, piece = self._pairs
-        q, s, column = self._pairs[0].size, self.unit.shape[1], self.jacobian.indices
+        _, _, piece = self.pairs
+        q, s, column = self.pairs[0].size, self.unit.shape[1], self.jacobian.indices
         sigma = np.sqrt(self.unit.diagonal())
         out = np.zeros((q, s))
         out[piece, column % s] = self.jacobian.data * sigma[column]
@@ -94,7 +94,7 @@ class SpaceTimeBlock:
 
     def _between_pieces(self, matrix: np.ndarray) -> np.ndarray:
         """A (p, p) matrix spread to pieces (q, q)."""
-        step = self._pairs[1]
+        step = self.pairs[1]
         return np.asarray(matrix[step[:, None], step[None, :]])
 
     def _sweep(self, values: tuple[float, ...]) -> np.ndarray:
@@ -105,7 +105,7 @@ class SpaceTimeBlock:
         if not self.quick:
             return self._swept(tuple(values))
         now = self.at(values)
-        row = self._pairs[0]
+        row = self.pairs[0]
         plain, _ = self._projected(float(now.space.length))
         parts = values[0] ** 2 * plain * self._between_pieces(now.time.unit().dense())
         if row.size == self.n and bool((row == np.arange(self.n)).all()):
@@ -117,7 +117,7 @@ class SpaceTimeBlock:
         """Σ_ij weight_ij ∂K_ij/∂ln v, one number per parameter; `weight` is symmetric (n, n)."""
         if not self.quick:
             return self._contract_swept(values, weight)
-        now, row = self.at(values), self._pairs[0]
+        now, row = self.at(values), self.pairs[0]
         plain, slope = self._projected(float(now.space.length))
         weighted = weight[row[:, None], row[None, :]]
         scale = values[0] ** 2

@@ -23,7 +23,11 @@ _HOUR = np.timedelta64(1, "h")
 
 
 def jacobian(
-    footprints: xr.Dataset, step_bounds: np.ndarray, *, early: Literal["error", "first"] = "error"
+    footprints: xr.Dataset,
+    step_bounds: np.ndarray,
+    *,
+    early: Literal["error", "first"] = "error",
+    hours_resolved: int | None = None,
 ) -> sp.csr_array:
     """The operator H from fluxes per (time step, cell) to enhancements.
 
@@ -39,6 +43,9 @@ def jacobian(
         What becomes of resolved influence older than every step of the unbroken run of steps that holds
         the receptor's hour: an error, or given to the first step of that run. A true residual is always
         given to that first step when it is too old.
+    hours_resolved
+        Hours back that are resolved, of receptors that were selected from others; those of the receptors
+        given if absent.
 
     Returns
     -------
@@ -60,7 +67,7 @@ def jacobian(
     if early == "first":
         influence_time = np.maximum(influence_time, bounds[first[rows], 0])
     step = _step_of(influence_time, bounds, footprints, "influence")
-    residual_time = _residual_time(footprints)
+    residual_time = _residual_time(footprints, hours_resolved)
     residual_step = _step_of(np.maximum(residual_time, bounds[first, 0]), bounds, footprints, "residual")
     row = np.concatenate([rows, residual_rows])
     column = np.concatenate(
@@ -139,12 +146,14 @@ def modelled_enhancement(
     )
 
 
-def _residual_time(footprints: xr.Dataset) -> np.ndarray:
+def _residual_time(footprints: xr.Dataset, hours_resolved: int | None = None) -> np.ndarray:
     """The hour whose flux stands for that of the influence without an age, per receptor."""
     time = footprints["time"].values
-    if is_time_integrated(footprints):
-        return np.asarray(time)
-    return np.asarray(time - (int(footprints["hours_back"].values.max()) + 1) * _HOUR)
+    if hours_resolved is None:
+        if is_time_integrated(footprints):
+            return np.asarray(time)
+        hours_resolved = int(footprints["hours_back"].values.max()) + 1
+    return np.asarray(time - hours_resolved * _HOUR)
 
 
 def _ensure_steps(step_bounds: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_worlds import CELLS, flux, interval, make_world
 
+from monitor.errors import InputError
 from monitor.inversion import (
     Assumptions,
     Background,
@@ -105,3 +106,51 @@ def test_columns_name_every_unknown_once():
     assert [c.start for c in columns.values()] == ends[:-1]
     assert ends[-1] == problem.linear().m
     assert columns["station drift"].stop - columns["station drift"].start == 2
+
+
+def with_outliers(world, rng, count=4, size=30.0):
+    name = next(iter(world.observations))
+    values = {k: o["mole_fraction"].values.copy() for k, o in world.observations.items()}
+    where = rng.choice(values[name].size, count, replace=False)
+    values[name][where] += size
+    return world.with_values(values), where
+
+
+def test_heavy_tails_of_datasets_are_those_of_plain_arrays():
+    """At fixed scales: the same weights, and the answer of the problem at these weights."""
+    world, where = with_outliers(mixed(2), np.random.default_rng(0))
+    problem = world.problem()
+    expected = solve(problem.linear(), likelihood="student-t", degrees_of_freedom=4.0)
+    found = solve(problem, likelihood="student-t", degrees_of_freedom=4.0)
+    np.testing.assert_allclose(found.problem.weights, expected.weights, rtol=1e-10)
+    assert np.median(found.problem.weights[where]) < 0.1  # the processes may explain one of them
+    totals = found.totals(problem.totals)
+    np.testing.assert_allclose(totals.shift, expected.totals.mean - expected.totals.prior_mean, **BOTH)
+    np.testing.assert_allclose(totals.covariance, found.inflation * expected.totals.covariance, **BOTH)
+    np.testing.assert_array_equal(found.to_dataset()["weight"], found.problem.weights)
+
+
+def test_scales_that_are_fitted_with_heavy_tails_do_not_see_the_outliers():
+    world = make_world(2, days=8, every_hours=3, estimate_scales=True)
+    clean = solve(world.problem()).hyperparameters["representation"]
+    spoilt, where = with_outliers(world, np.random.default_rng(1), count=6, size=40.0)
+    gaussian = solve(spoilt.problem()).hyperparameters["representation"]
+    found = solve(spoilt.problem(), likelihood="student-t")
+    assert found.problem.weights[where].max() < 0.1
+    # without heavy tails the error nearly doubles; with them it is that of the clean data, within what six
+    # observations of 128 less can move
+    assert gaussian > 1.5 * clean
+    assert 0.5 * clean < found.hyperparameters["representation"] < 1.3 * clean
+
+
+def test_positive_blocks_are_chosen_by_name():
+    problem = mixed(5).problem()
+    found = solve(problem, positivity="truncated", positive=("industry",), draws=50, seed=1)
+    expected = solve(
+        problem.linear(), positivity="truncated", positive=problem.columns["industry"], draws=50, seed=1
+    )
+    np.testing.assert_array_equal(found.totals.mean, expected.totals.mean)
+    assert problem.mask(["industry"]).sum() == CELLS
+    assert problem.mask().sum() == problem.columns["industry"].stop
+    with pytest.raises(InputError, match="no unknowns are called 'shipping'.*industry"):
+        problem.mask(["shipping"])
