@@ -129,6 +129,46 @@ def test_adding_a_covariance_to_a_matrix_adds_it_once(drawn):
     close(out - start, written, rel=1e-10 + 1e-15 * start.max() / max(np.abs(written).max(), 1e-3))
 
 
+@st.composite
+def records(draw):
+    """A month in small: footprints that reach back some hours, observations in any order, gaps in time."""
+    rng = np.random.default_rng(draw(seeds))
+    p, n, back = draw(st.integers(10, 50)), draw(st.integers(5, 60)), draw(st.integers(1, 12))
+    shape = draw(st.sampled_from([(1, 1), (1, 3), (2, 2), (2, 3), (3, 3)]))
+    s = shape[0] * shape[1]
+    at = np.cumsum(rng.integers(1, 3, p) + 30 * (rng.random(p) < 0.1)).astype("f8")
+    length = draw(st.floats(0.2, 60.0))
+    q = cov.Kronecker(cov.Exponential(length, at), cov.Matern(1.5, 1.5, shape), rng.uniform(0.5, 2.0, (p, s)))
+    # some observations have a longer memory than the others, some have holes in it, one sees nothing
+    reach = np.where(rng.random(n) < 0.1, 2 * back, back)
+    age = rng.integers(0, p, n)[:, None] - np.arange(p)[None, :]
+    seen = (age >= 0) & (age < reach[:, None]) & (rng.random((n, p)) < 0.8)
+    h = rng.gamma(1.0, 1.0, (n, p, s)) * seen[:, :, None] * (rng.random((n, p, s)) < 0.7)
+    h[rng.integers(n)] = 0.0
+    return q, h.reshape(n, -1)
+
+
+@pytest.mark.parametrize("form", ["array", "csr", "ragged"])
+@pytest.mark.parametrize("rows", [512, 7])
+@given(drawn=records())
+def test_records_in_which_footprints_lie_apart_in_time(form, rows, drawn):
+    """The sweep, its far part and both of its slopes, with one block of rows and with many."""
+    q, h = drawn
+    jacobian = as_jacobian(FORMS[form](h))
+    sigma = np.sqrt(q.diagonal())
+    scaled = h * sigma
+    lag = np.abs(q.time.positions[:, None] - q.time.positions[None, :]) / q.time.length
+    in_time, in_space = np.exp(-lag), q.space.dense()
+    y, x = q.space.positions.T
+    slope = q.space.correlation_slope(np.hypot(y[:, None] - y[None, :], x[:, None] - x[None, :]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "_ROWS", rows)
+        close(q.observe(jacobian), scaled @ np.kron(in_time, in_space) @ scaled.T)
+        _, by_time, by_space = q.slopes(jacobian)
+        close(by_time, scaled @ np.kron(lag * in_time, in_space) @ scaled.T)
+        close(by_space, scaled @ np.kron(in_time, slope) @ scaled.T)
+
+
 def test_the_borders_of_chunks_do_not_show(monkeypatch):
     rng = np.random.default_rng(3)
     time = cov.Exponential(7.0, np.cumsum(rng.integers(1, 4, 12)).astype("f8"))

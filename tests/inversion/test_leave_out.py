@@ -5,7 +5,7 @@ from __future__ import annotations
 import dense
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from structures import footprints, seeds, simple, sizes
 
@@ -70,6 +70,7 @@ def predicted(problem, posterior, rows, keep):
 
 @pytest.mark.parametrize("groups", ["each", "day", "station"])
 @pytest.mark.parametrize("method", ["observations", "state", "auto"])
+@settings(max_examples=25)  # nine times
 @given(data=st.data())
 def test_leaving_out_equals_a_refit_without(groups, method, data):
     problem, labels = data.draw(networks(independent=method == "state"))

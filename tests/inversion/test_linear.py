@@ -388,9 +388,9 @@ def _printed(**variables):
         env=os.environ | variables,
         capture_output=True,
         text=True,
-        check=True,
         timeout=200,
     )
+    assert done.returncode == 0, done.stderr
     return np.array([[float.fromhex(x) for x in line.split()] for line in done.stdout.splitlines()])
 
 
