@@ -77,17 +77,7 @@ def solve_student_t(
     NumericalError
         When the weights do not converge: with the last change.
     """
-    nu = float(degrees_of_freedom)
-    if not (np.isfinite(nu) and nu > 0):
-        raise InputError("degrees_of_freedom must be a positive number", found=f"{degrees_of_freedom}")
-    variance = independent_variance(problem.mismatch_covariance)
-    if not variance.any():
-        raise InputError(
-            'likelihood="student-t" needs independent errors among those of the observations',
-            expected="a Diagonal, or a Sum with a Diagonal in it, as mismatch_covariance",
-            found=type(problem.mismatch_covariance).__name__,
-            remedy="state the instrument's part of the mismatch as inv.covariance.Diagonal",
-        )
+    nu, variance = float(degrees_of_freedom), _tailed_variance(problem, degrees_of_freedom)
     solve = _solver(problem, method) if isinstance(method, str) else method
     weights, change = np.ones(problem.n), np.inf
     for _ in range(STEPS):
@@ -103,6 +93,21 @@ def solve_student_t(
         found=f"{change:.2g} after {STEPS} steps",
         remedy="take more degrees of freedom, or look for σ of the mismatch that are far too small",
     )
+
+
+def _tailed_variance(problem: LinearProblem, degrees_of_freedom: float) -> np.ndarray:
+    """σᵢ² (n,) of the errors that get heavy tails; for errors see `solve_student_t`."""
+    if not (np.isfinite(degrees_of_freedom) and degrees_of_freedom > 0):
+        raise InputError("degrees_of_freedom must be a positive number", found=f"{degrees_of_freedom}")
+    variance = independent_variance(problem.mismatch_covariance)
+    if not variance.any():
+        raise InputError(
+            'likelihood="student-t" needs independent errors among those of the observations',
+            expected="a Diagonal, or a Sum with a Diagonal in it, as mismatch_covariance",
+            found=type(problem.mismatch_covariance).__name__,
+            remedy="state the instrument's part of the mismatch as inv.covariance.Diagonal",
+        )
+    return variance
 
 
 def expected_square(posterior: LinearPosterior, weights: np.ndarray, variance: np.ndarray) -> np.ndarray:
