@@ -122,7 +122,7 @@ def _report(condition: float) -> None:
         warnings.warn(
             f"{what}: condition number {condition:.1e}, about {digits} digits are left; {remedy}",
             PrecisionWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.special import gamma
@@ -150,6 +150,7 @@ def records(draw):
 
 @pytest.mark.parametrize("form", ["array", "csr", "ragged"])
 @pytest.mark.parametrize("rows", [512, 7])
+@settings(max_examples=20)  # six times
 @given(drawn=records())
 def test_records_in_which_footprints_lie_apart_in_time(form, rows, drawn):
     """The sweep, its far part and both of its slopes, with one block of rows and with many."""
