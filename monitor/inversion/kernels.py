@@ -101,6 +101,15 @@ def project_dense(begin, end, hour, columns, values, basis, out):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
+def add_transposed(offsets, columns, values, vectors, out):  # type: ignore[no-untyped-def]
+    """Add Hᵀ vectors, of rows (rows, k), to out (m, k) for sparse rows of H."""
+    for i in range(offsets.size - 1):
+        for k in range(offsets[i], offsets[i + 1]):
+            for a in range(vectors.shape[1]):
+                out[columns[k], a] += values[k] * vectors[i, a]
+
+
+@njit(cache=True, nogil=True)
 def sum_over_time(offsets, columns, values, weights, out):  # type: ignore[no-untyped-def]
     """Σ_t H[i, t, c] weights[t, a] of sparse rows: out (rows, A, cells), overwritten; weights (p, A)."""
     cells = out.shape[2]
@@ -130,6 +139,42 @@ def scatter_pieces(begin, end, hour, columns, values, std, place, weight, out): 
             value = values[k] * std[columns[k] - shift]
             for j in range(parts):
                 out[q, j * width + place[cell]] += value * weight[cell, j]
+
+
+@njit(cache=True, nogil=True)
+def add_fields(into, rows, weight, fields):  # type: ignore[no-untyped-def]
+    """Add weight[q] · fields[q] to into[rows[q]], for fields (q, r) and into (n, r)."""
+    for q in range(rows.size):
+        factor = fields.dtype.type(weight[q])
+        row = rows[q]
+        for k in range(fields.shape[1]):
+            into[row, k] += factor * fields[q, k]
+
+
+@njit(cache=True, nogil=True)
+def add_product(out, rows, first, product, weight):  # type: ignore[no-untyped-def]
+    """Add product[q, j] · weight[j] to out[rows[q], first + j]."""
+    for q in range(rows.size):
+        row = rows[q]
+        for j in range(product.shape[1]):
+            out[row, first + j] += product[q, j] * weight[j]
+
+
+@njit(cache=True, nogil=True)
+def write_far(out, product, start, begin, first, last, at):  # type: ignore[no-untyped-def]
+    """Write product · e^{−(t_j − t_i)} to both triangles of out where i ends in an hour before j begins.
+
+    product : (j, i) for the observations start + j and begin + i;  first, last : (n,) hours;
+    at : (p,) the hours in e-foldings.
+    """
+    for j in range(product.shape[0]):
+        b = start + j
+        for i in range(product.shape[1]):
+            a = begin + i
+            if last[a] < first[b]:
+                value = product[j, i] * np.exp(at[last[a]] - at[first[b]])
+                out[b, a] = value
+                out[a, b] = value
 
 
 @njit(cache=True, nogil=True)

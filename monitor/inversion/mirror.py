@@ -60,10 +60,9 @@ class Mirror:
 
     def unfold(self, folded: np.ndarray) -> np.ndarray:
         """The inverse of `fold`: (k, size) to (k, s)."""
-        out = np.zeros((folded.shape[0], self.ny * self.nx), dtype=folded.dtype)
-        for block, part in enumerate(self.blocks):
-            out += self.weight[:, block].astype(folded.dtype) * folded[:, part][:, self.place]
-        return out
+        quarters = folded.reshape(-1, 4, *self.half)
+        lines = [_joined(quarters[:, k], quarters[:, k + 1], self.nx, 2) for k in (0, 2)]
+        return _joined(lines[0], lines[1], self.ny, 1).reshape(folded.shape[0], -1)
 
     def matrices(
         self, kernel: Callable[[np.ndarray], np.ndarray], steps: Sequence[float] | np.ndarray
@@ -95,6 +94,17 @@ def _both(cube: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         scale[-1] = 0.5  # the middle is added to itself
     scale = scale.reshape((1,) * axis + (-1,) + (1,) * (cube.ndim - 1 - axis))
     return (near + far) * scale, (near - far) * scale
+
+
+def _joined(even: np.ndarray, odd: np.ndarray, n: int, axis: int) -> np.ndarray:
+    """A cube of n along an axis from its even and odd parts."""
+    scale = np.full((n + 1) // 2, np.sqrt(0.5), dtype=even.dtype)
+    if n % 2:
+        scale[-1] = 1.0  # the middle is its own mirror image, and odd parts are zero there
+    scale = scale.reshape((1,) * axis + (-1,) + (1,) * (even.ndim - 1 - axis))
+    near, far = (even + odd) * scale, (even - odd) * scale
+    mirrored = np.flip(far, axis)[(slice(None),) * axis + (slice(n % 2, None),)]
+    return np.concatenate([near, mirrored], axis=axis)
 
 
 def _even_odd(n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from monitor.errors import InputError
+from monitor.inversion.kernels import add_transposed
 
 #: Rows that are read at once from a ragged store.
 _ROWS = 256
@@ -125,11 +126,12 @@ class RaggedJacobian:
 
     def rmatvec(self, vector: np.ndarray) -> np.ndarray:
         """Hᵀ w, for (n,) and (n, k)."""
-        out = np.zeros((self.shape[1], *vector.shape[1:]))
-        # every part costs a pass over all unknowns: no more parts than memory asks for
-        for i, j in self.chunks(max(_ENTRIES, self.shape[1])):
-            out += self.rows(i, j).T @ vector[i:j]
-        return out
+        columns = np.ascontiguousarray(vector.reshape(self.shape[0], -1), dtype="f8")
+        out = np.zeros((self.shape[1], columns.shape[1]))
+        for i, j in self.chunks(_ENTRIES):
+            part = self.part(i, j)
+            add_transposed(part.offsets, part.columns, part.values, columns[i:j], out)
+        return out.reshape(self.shape[1], *vector.shape[1:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,11 +49,13 @@ TOLERANCE = 1e-3
 #: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
 #: the first that is good enough is taken.
 _SHARPER = (3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
-_SIZES = (150, 300, 450, 600, 900, 1400, 2000, 3000)
-#: Share of sharp footprints at which a larger basis is no longer worth its cost.
-_FEW = 0.1
+_SIZES = (100, 150, 200, 300, 400, 500, 600, 800)
+#: Observations with which a footprint is multiplied in the sweep, about.
+_NEAR = 600
 #: Cells above which the exact way costs far more.
 _MANY_CELLS = 1024
+#: Observations by which a basis is chosen.
+_SAMPLE = 48
 _PIECES = 2048
 
 
@@ -63,13 +65,14 @@ class Basis:
 
     Attributes
     ----------
-    vectors : four arrays (quarter, r_k)
+    vectors, values : four arrays (quarter, r_k), (r_k,)
     least : float
-        The largest eigenvalue that is left out.
+        No eigenvalue that is left out is larger.
     """
 
     mirror: Mirror
     vectors: tuple[np.ndarray, ...]
+    values: tuple[np.ndarray, ...]
     least: float
 
     @property
@@ -87,18 +90,26 @@ class Basis:
 
     @classmethod
     def of(cls, space: Matern, size: int) -> Basis:
-        """Of about `size` eigenvectors."""
+        """Of about `size` eigenvectors, those of the largest eigenvalues first within each block."""
         mirror = grid_of(space)
         quarter = mirror.size // 4
         count = min(quarter, int(1.2 * size / 4) + 2)
-        found = [eigh(block, subset_by_index=[quarter - count, quarter - 1]) for block in space.mirrored]
-        every = np.sort(np.concatenate([value for value, _ in found]))[::-1]
-        least = float(every[min(size, every.size - 1)]) if size < every.size else 0.0
-        if count < quarter:
-            # of each block nothing is known below the last that was found
-            least = max(least, *(float(value[0]) for value, _ in found))
-        vectors = tuple(np.ascontiguousarray(v[:, value > least][:, ::-1]) for value, v in found)
-        return cls(mirror, vectors, least)
+        found = [_leading(block, count) for block in space.mirrored]
+        # whatever was not worked out is below the smallest of each block
+        least = max(float(value[-1]) for value, _ in found) if count < quarter else 0.0
+        return cls(mirror, tuple(v for _, v in found), tuple(value for value, _ in found), least).cut(size)
+
+    def cut(self, size: int) -> Basis:
+        """The `size` leading eigenvectors."""
+        every = np.sort(np.concatenate(self.values))[::-1]
+        least = max(float(every[size]) if size < every.size else 0.0, self.least)
+        keep = [int(np.count_nonzero(v > least)) for v in self.values]
+        return Basis(
+            self.mirror,
+            tuple(np.ascontiguousarray(v[:, :k]) for v, k in zip(self.vectors, keep, strict=True)),
+            tuple(v[:k] for v, k in zip(self.values, keep, strict=True)),
+            least,
+        )
 
     def project(self, fields: np.ndarray, out: np.ndarray) -> None:
         """Folded fields (k, size) in the basis, into `out` (k, r)."""
@@ -128,6 +139,13 @@ class Basis:
             for s, v, inner in zip(matrices, self.vectors, self.correlation(matrices), strict=True)
         ]
         return blockwise(self.mirror, [block.astype("f4") for block in rest])
+
+
+def _leading(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues of a covariance (k,), falling, and their vectors (size, k)."""
+    size = matrix.shape[0]
+    value, vectors = eigh(matrix, subset_by_index=[size - count, size - 1])
+    return value[::-1], vectors[:, ::-1]
 
 
 def grid_of(space: Matern) -> Mirror:
@@ -240,11 +258,13 @@ def choose(covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: f
     """
     clock(covariance)
     grid_of(covariance.space)
-    sample = _clusters(jacobian.shape[0])
-    few, noise = ragged(_sparse(select_rows(jacobian, sample))), noise[sample]
+    n = jacobian.shape[0]
+    every = np.unique(np.linspace(0, n - 1, _SAMPLE).astype("i8"))
+    basis = _cheapest(covariance, _rows_of(jacobian, every), noise[every])
+    sample = _clusters(n)
+    few, noise = _rows_of(jacobian, sample), noise[sample]
     exact = observe(covariance, few)
     unit = np.sqrt(np.outer(noise, noise))
-    basis = _enough(covariance, few, noise)
     error = np.inf
     for sharpest in _SHARPER:
         tried = _projected(covariance, few, basis, sharpest * noise, 0.0)
@@ -281,20 +301,28 @@ def _clusters(n: int) -> np.ndarray:
     return np.unique(np.minimum(begin[:, None] + np.arange(4), n - 1))
 
 
-def _sparse(rows: Any) -> sp.csr_array:
-    out = sp.csr_array(rows)
+def _rows_of(jacobian: Any, rows: np.ndarray) -> RaggedJacobian:
+    out = sp.csr_array(select_rows(jacobian, rows))
     out.sort_indices()
-    return out
+    return ragged(out)
 
 
-def _enough(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> Basis:
-    """The basis in which few footprints are sharp."""
+def _cheapest(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> Basis:
+    """The basis with which smooth and sharp footprints together cost least.
+
+    A smooth footprint costs its projection on r fields, a sharp one its product with S.
+    """
+    cells = covariance.space.size
+    largest = Basis.of(covariance.space, min(_SIZES[-1], cells))
+    best, cost = largest, np.inf
     for size in _SIZES:
-        basis = Basis.of(covariance.space, min(size, covariance.space.size))
+        basis = largest.cut(min(size, cells))
         found = _projected(covariance, few, basis, _SHARPER[0] * noise, 0.0)
-        if found.sharp.row.size <= _FEW * found.smooth.row.size or size >= covariance.space.size:
-            break
-    return basis
+        share = found.sharp.row.size / max(found.smooth.row.size, 1)
+        now = basis.size * (cells / 2 + _NEAR) + share * cells * (cells / 2 + _NEAR)
+        if now < cost:
+            best, cost = basis, now
+    return best
 
 
 def _projected(

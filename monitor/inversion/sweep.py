@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ import scipy.sparse as sp
 from monitor.errors import InputError
 from monitor.inversion.covariance.kronecker import Kronecker
 from monitor.inversion.covariance.stationary import Matern
-from monitor.inversion.kernels import find_pieces, scatter_pieces
+from monitor.inversion.kernels import add_fields, add_product, find_pieces, scatter_pieces, write_far
 from monitor.inversion.mirror import Weigher, blockwise
 from monitor.inversion.operators import RaggedJacobian, row_chunk
 from monitor.inversion.threads import in_parts
@@ -69,15 +70,15 @@ class Pieces:
     def n(self) -> int:
         return int(self.order.size)
 
-    @property
-    def span(self) -> int:
-        """Hours that the longest footprint spans."""
-        return int((self.last - self.first).max(initial=0)) + 1
+    def near(self, t: int, rows: np.ndarray) -> slice:
+        """The observations that begin by hour `t` and end when the first of `rows` begins, or later."""
+        low = int(np.searchsorted(self.last, self.first[rows].min(), "left"))
+        return slice(low, int(np.searchsorted(self.begun, t, "right")))
 
-    def near(self, t: int, span: int) -> slice:
-        """The observations whose footprints may overlap in time with one that is seen in hour `t`."""
-        low = int(np.searchsorted(self.last, t - span, "right"))
-        return slice(low, int(np.searchsorted(self.last, t + span, "left")))
+    @cached_property
+    def begun(self) -> np.ndarray:
+        """The earliest hour in which this observation or one after it begins (n,)."""
+        return np.asarray(np.minimum.accumulate(self.first[::-1])[::-1])
 
     @classmethod
     def of(
@@ -279,88 +280,87 @@ def _hours(pieces: Pieces, weigh: Weigher) -> Iterator[tuple[int, np.ndarray, np
 
 def gram(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
     """Σ_tt' e^{−|t−t'|/τ} G_t S G_t'ᵀ (n, n)."""
-    at, n, span = time.positions / time.length, pieces.n, pieces.span
+    at, n = time.positions / time.length, pieces.n
     out = np.zeros((n, n))
     if not pieces.row.size:
         return out
-    previous = 0
-    swept, ends, begins = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(3))
+    begin, end = at[pieces.first], at[pieces.last]
+    # F_t = e^{−(t − base)} Σ e^{t' − base} G_t' S: a base for each row, so that nothing decays at every step
+    base = begin.copy()
+    swept, begins = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(2))
     for t, rows, present, spread in _hours(pieces, weigh):
-        near = pieces.near(t, span)
-        swept[near] *= _scalar(np.exp(at[previous] - at[t]), pieces.dtype)
-        half = 0.5 * spread
-        swept[rows] += half
-        out[rows, near] += present @ swept[near].T
-        swept[rows] += half
-        _gather(ends, rows, np.exp(at[t] - at[pieces.last[rows]]), spread)
-        _gather(begins, rows, np.exp(at[pieces.first[rows]] - at[t]), present)
-        previous = t
+        near = pieces.near(t, rows)
+        far = rows[at[t] - base[rows] > _FAR / 2]
+        swept[far] = _times(np.exp(base[far] - at[t]), swept[far])
+        base[far] = at[t]
+        half = 0.5 * np.exp(at[t] - base[rows])
+        add_fields(swept, rows, half, spread)
+        add_product(out, rows, near.start, present @ swept[near].T, np.exp(base[near] - at[t]))
+        add_fields(swept, rows, half, spread)
+        add_fields(begins, rows, np.exp(begin[rows] - at[t]), present)
     _add_transposed(out)
-    _far(out, pieces, at, span, lambda i, j: begins[j] @ ends[i].T)
+    _far(out, pieces, at, lambda i, j: (begins[j] @ swept[i].T) * np.exp(base[i] - end[i]))
     return _in_old_order(out, pieces.order)
 
 
 def gram_slope(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
     """Its derivative by ln τ: Σ_tt' |t−t'|/τ e^{−|t−t'|/τ} G_t S G_t'ᵀ (n, n)."""
-    at, n, span = time.positions / time.length, pieces.n, pieces.span
+    at, n = time.positions / time.length, pieces.n
     out = np.zeros((n, n))
     if not pieces.row.size:
         return out
-    previous = 0
-    swept, lagged, ends, begins, late, early = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(6))
+    begin, end = at[pieces.first], at[pieces.last]
+    base = begin.copy()
+    # Σ (t − t') e^{−(t − t')} G_t' S = e^{−(t − base)} ((t − base) swept − late)
+    swept, late, begins, early = (np.zeros((n, pieces.width), pieces.dtype) for _ in range(4))
     for t, rows, present, spread in _hours(pieces, weigh):
-        near, step = pieces.near(t, span), at[t] - at[previous]
-        lagged[near] += _scalar(step, pieces.dtype) * swept[near]
-        lagged[near] *= _scalar(np.exp(-step), pieces.dtype)
-        swept[near] *= _scalar(np.exp(-step), pieces.dtype)
-        out[rows, near] += present @ lagged[near].T
-        swept[rows] += spread
-        after, before = at[pieces.last[rows]] - at[t], at[t] - at[pieces.first[rows]]
-        _gather(ends, rows, np.exp(-after), spread)
-        _gather(late, rows, after * np.exp(-after), spread)
-        _gather(begins, rows, np.exp(-before), present)
-        _gather(early, rows, before * np.exp(-before), present)
-        previous = t
+        near = pieces.near(t, rows)
+        far = rows[at[t] - base[rows] > _FAR / 2]
+        step = at[t] - base[far]
+        late[far] = _times(np.exp(-step), late[far] - _times(step, swept[far]))
+        swept[far] = _times(np.exp(-step), swept[far])
+        base[far] = at[t]
+        lag = at[t] - base[near]
+        lagged = (present @ swept[near].T) * lag - present @ late[near].T
+        add_product(out, rows, near.start, lagged, np.exp(-lag))
+        after, before = at[t] - base[rows], at[t] - begin[rows]
+        add_fields(swept, rows, np.exp(after), spread)
+        add_fields(late, rows, after * np.exp(after), spread)
+        add_fields(begins, rows, np.exp(-before), present)
+        add_fields(early, rows, before * np.exp(-before), present)
     _add_transposed(out)
 
     def apart(i: slice, j: slice) -> np.ndarray:
-        gap = at[pieces.first[j]][:, None] - at[pieces.last[i]][None, :]
-        plain = begins[j] @ ends[i].T
-        return np.asarray(gap * plain + early[j] @ ends[i].T + begins[j] @ late[i].T)
+        rest = end[i] - base[i]
+        gap = begin[j][:, None] - end[i][None, :]
+        plain = begins[j] @ swept[i].T
+        found = (gap + rest) * plain + early[j] @ swept[i].T - begins[j] @ late[i].T
+        return np.asarray(found * np.exp(-rest))
 
-    _far(out, pieces, at, span, apart)
+    _far(out, pieces, at, apart)
     return _in_old_order(out, pieces.order)
 
 
-def _scalar(value: float, dtype: str) -> Any:
-    """A factor that leaves the precision of an array as it is."""
-    return np.dtype(dtype).type(value)
-
-
-def _gather(into: np.ndarray, rows: np.ndarray, weight: np.ndarray, fields: np.ndarray) -> None:
-    into[rows] += weight[:, None].astype(into.dtype) * fields
+def _times(weight: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    """Weights of the rows, in the precision of the fields."""
+    return np.asarray(weight[:, None].astype(fields.dtype) * fields)
 
 
 def _far(
-    out: np.ndarray, pieces: Pieces, at: np.ndarray, span: int, product: Callable[[slice, slice], np.ndarray]
+    out: np.ndarray, pieces: Pieces, at: np.ndarray, product: Callable[[slice, slice], np.ndarray]
 ) -> None:
     """Write the pairs whose footprints lie apart in time, in place."""
     last, first, n = pieces.last, pieces.first, pieces.n
     for start in range(0, n, _ROWS):
         j = slice(start, min(start + _ROWS, n))
-        stop = int(np.searchsorted(last, last[j.stop - 1] - span, "right"))
+        stop = int(np.searchsorted(last, first[j].max(), "left"))
         begin = int(np.searchsorted(at[last[:stop]], at[first[j]].min() - _FAR, "left"))
         if stop <= begin:
             # what is not far and not swept is beyond the last bit
             out[j, :stop] = 0.0
             out[:stop, j] = 0.0
             continue
-        i = slice(begin, stop)
-        gap = at[first[j]][:, None] - at[last[i]][None, :]
-        part = product(i, j) * np.exp(-np.maximum(gap, 0.0))
-        far = last[i][None, :] <= last[j][:, None] - span
-        out[j, i] = np.where(far, part, out[j, i])
-        out[i, j] = np.where(far.T, part.T, out[i, j])
+        write_far(out, product(slice(begin, stop), j), start, begin, first, last, at)
         out[j, :begin] = 0.0
         out[:begin, j] = 0.0
 
@@ -378,8 +378,21 @@ def _add_transposed(matrix: np.ndarray) -> None:
 
 
 def _in_old_order(matrix: np.ndarray, order: np.ndarray) -> np.ndarray:
-    if (order == np.arange(order.size)).all():
-        return matrix
+    """The rows and columns of a matrix where they were before, in its own memory."""
     place = np.empty_like(order)
     place[order] = np.arange(order.size)
-    return np.asarray(matrix[np.ix_(place, place)])
+    if (place == np.arange(place.size)).all():
+        return matrix
+    for start in range(0, place.size, _ROWS):
+        rows = slice(start, start + _ROWS)
+        matrix[rows] = matrix[rows][:, place]
+    done = np.zeros(place.size, dtype=bool)
+    for first in range(place.size):
+        if done[first]:
+            continue
+        row, kept = first, matrix[first].copy()
+        while not done[row]:
+            done[row] = True
+            matrix[row] = kept if place[row] == first else matrix[place[row]]
+            row = int(place[row])
+    return matrix

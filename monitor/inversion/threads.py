@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 
 
@@ -28,6 +29,15 @@ def in_parts(work: Callable[[int, int], None], size: int, threads: int | None = 
         return
     # four parts a thread: rows differ in length
     edges = [size * k // (4 * count) for k in range(4 * count + 1)]
-    with ThreadPoolExecutor(count) as pool:
-        for done in [pool.submit(work, a, b) for a, b in pairwise(edges) if b > a]:
-            done.result()
+    for done in [_pool(count).submit(work, a, b) for a, b in pairwise(edges) if b > a]:
+        done.result()
+
+
+@lru_cache(maxsize=1)
+def _pool(count: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; those of a parent process do not follow into its children."""
+    return ThreadPoolExecutor(count, thread_name_prefix="inversion")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -25,7 +25,7 @@ from monitor.inversion.covariance.base import (
     through,
 )
 from monitor.inversion.kernels import markov_sweep
-from monitor.inversion.mirror import Mirror
+from monitor.inversion.mirror import Mirror, blockwise
 from monitor.inversion.threads import kernel_threads
 
 #: Points up to which a square root is a dense Cholesky factor.
@@ -34,7 +34,7 @@ _DENSE = 4096
 _FOLDED = 12_000
 #: Groups of cells up to which a grid is transformed once for each.
 _GROUPS = 8
-#: Fields that are transformed at once.
+#: Fields that are transformed at once; for as many the four blocks are worth building.
 _BATCH = 64
 
 
@@ -241,7 +241,9 @@ class Matern:
     def _on_grid(self, vector: np.ndarray, kernel: Any) -> np.ndarray:
         """The correlation matrix times (s,) or (s, k), by circulant embedding within each group."""
         fields = np.ascontiguousarray(vector.reshape(self.size, -1).T)
-        if self.groups is None:
+        if self.mirror and kernel == self.correlation and fields.shape[0] >= _BATCH:
+            out = self.mirror.unfold(blockwise(self.mirror, self.mirrored)(self.mirror.fold(fields)))
+        elif self.groups is None:
             out = self.on_fields(fields, kernel)
         else:
             out = np.sum([mask * self.on_fields(mask * fields, kernel) for mask in self._masks], axis=0)
