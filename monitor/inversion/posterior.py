@@ -26,9 +26,9 @@ from monitor.inversion.totals import FixedEffect, Total
 if TYPE_CHECKING:
     from monitor.inversion.assumptions import TransportScale
 
-#: Rounds of weights and scales in turn, and the change of a scale's logarithm at which they have settled.
+#: Rounds of weights and scales in turn, and the change of a scale, in its own σ, at which they have settled.
 ROUNDS = 30
-SETTLED = 0.02
+SETTLED = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +144,9 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
     )
 
 
-def fit_scales(problem: InverseProblem) -> hyper.Hyperparameters:
-    """The hyperparameters of the restricted likelihood."""
-    return hyper.maximise(problem.model, problem.residual, problem.reference_effects)
+def fit_scales(problem: InverseProblem, start: np.ndarray | None = None) -> hyper.Hyperparameters:
+    """The hyperparameters of the restricted likelihood, looked for from `start` on if given."""
+    return hyper.maximise(problem.model, problem.residual, problem.reference_effects, start=start)
 
 
 def solve_robust(
@@ -167,14 +167,15 @@ def solve_robust(
     for _ in range(ROUNDS):
         weights = solve_student_t(problem.linear(found.values), degrees_of_freedom).weights
         weighted = problem.reweighted(weights)
-        before, found = found.values, fitted or fit_scales(weighted)
-        if np.abs(np.log(found.values / before)).max(initial=0.0) < SETTLED:
+        before, found = found.values, fitted or fit_scales(weighted, found.values)
+        width = np.sqrt(np.diagonal(found.log_covariance))
+        change = np.abs(np.log(found.values / before)) / np.where(width > 0, width, 1.0)
+        if change.max(initial=0.0) < SETTLED:
             return solve_problem(weighted, fitted=found)
-    change = np.abs(np.log(found.values / before))
     raise NumericalError(
         f"weights and scales do not agree after {ROUNDS} rounds",
-        expected=f"scales that change by less than {SETTLED:.0%}",
-        found=f"'{problem.model.parameters[int(np.argmax(change))].name}' by {change.max():.1%}",
+        expected=f"scales that change by less than {SETTLED:g} of their σ",
+        found=f"'{problem.model.parameters[int(np.argmax(change))].name}' by {change.max():.2g} σ",
         remedy="fit them without the outliers, and give them as fitted=",
     )
 
