@@ -245,7 +245,7 @@ def _fixed_effects(patterns: Any, m: int) -> Mapping[str, np.ndarray]:
     if isinstance(patterns, Mapping):
         named = dict(patterns)
     else:
-        columns = np.asarray(patterns, dtype="f8")
+        columns = np.asarray(patterns.toarray() if sp.issparse(patterns) else patterns, dtype="f8")
         columns = columns[:, None] if columns.ndim == 1 else columns
         if columns.ndim != 2:
             raise InputError(

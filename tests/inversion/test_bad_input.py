@@ -211,6 +211,16 @@ def test_sparse_covariances_are_taken():
     )
 
 
+def test_fixed_effects_are_taken_by_name_in_columns_and_sparse():
+    columns = np.random.default_rng(1).uniform(size=(M, 2))
+    forms = [columns, sp.csr_array(columns), {"a": columns[:, 0], "b": columns[:, 1]}]
+    found = [inv.solve(inv.LinearProblem(**parts(fixed_effects=form))) for form in forms]
+    for posterior in found[1:]:
+        np.testing.assert_array_equal(posterior.mean, found[0].mean)
+    assert found[0].fixed_effects.names == ("effect 0", "effect 1")
+    assert found[2].fixed_effects.names == ("a", "b")
+
+
 def test_an_operator_that_gives_nan_is_found_out():
     problem = inv.LinearProblem(**parts(jacobian=Operator(put(GOOD["jacobian"], (2, 0), NAN))))
     with pytest.raises(InputError, match="jacobian times the prior mean is not finite.*first at index 2"):
@@ -348,6 +358,14 @@ COVARIANCES = {
     "groups of another size": (
         lambda: cov.Exponential(1.0, 3, groups=[1, 2]),
         r"groups do not fit.*\(3,\).*\(2,\)",
+    ),
+    "a product with independent times": (
+        lambda: cov.Kronecker(cov.Diagonal(np.ones(3)), cov.Exponential(1.0, (2, 2))),
+        "time is no correlation.*Exponential or Matern or HourOfDay.*Diagonal.*Dense",
+    ),
+    "a product with hours of the day for space": (
+        lambda: cov.Kronecker(cov.Exponential(1.0, 3), cov.HourOfDay(1.0, 3.0, np.arange(3.0))),
+        "space is no correlation.*Exponential or Matern.*HourOfDay",
     ),
     "σ of a product of another size": (
         lambda: cov.Kronecker(cov.Exponential(1.0, 3), cov.Exponential(1.0, (2, 2)), np.ones(5)),

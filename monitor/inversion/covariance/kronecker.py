@@ -36,6 +36,14 @@ class Kronecker:
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
+        for name, kinds in (("time", (Matern, HourOfDay)), ("space", (Matern,))):
+            if not isinstance(getattr(self, name), kinds):
+                raise InputError(
+                    f"{name} is no correlation that a product can be made of",
+                    expected=" or ".join(["Exponential", *(kind.__name__ for kind in kinds)]),
+                    found=type(getattr(self, name)).__name__,
+                    remedy="a length far below the spacing is no correlation; other matrices go into Dense",
+                )
         _ = self.deviation
 
     @property
