@@ -174,7 +174,9 @@ WORLDS = (
         "a year of afternoons at ten stations, 87.6 million unknowns: batch and in windows",
         (
             ours("batch", who.year),
-            ours("windowed", who.year_in_windows, "monitor.inversion.windows"),
+            Contestant(
+                "windowed", who.year_in_windows, who.streamed, (*who.OURS, "monitor.inversion.windows")
+            ),
         ),
         YEAR,
         year_targets,

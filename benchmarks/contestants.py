@@ -7,7 +7,7 @@ Outputs are arrays: ``field`` the mean (m,) or a map (s,), ``sigma`` 1σ of the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ def opened(folder: Path | None) -> World:
     """The world that was made into the folder, its Jacobian at hand."""
     assert folder is not None
     world = World.open(folder)
+    _ = world.jacobian
+    return world
+
+
+def streamed(folder: Path | None) -> World:
+    """The world with footprints that are read part by part."""
+    world = replace(opened(folder), streamed=True)
     _ = world.jacobian
     return world
 

@@ -122,6 +122,14 @@ def test_rows_of_the_store_are_ascending_and_within_the_grid(small):
     assert stored.values.dtype == np.float32
 
 
+def test_a_streamed_store_holds_what_the_mapped_one_holds(small):
+    mapped, streamed = small.jacobian, replace(small, streamed=True).jacobian
+    for start, stop in ((0, 5), (7, 7), (20, SMALL.n)):
+        a, b = mapped.part(start, stop), streamed.part(start, stop)
+        np.testing.assert_array_equal(a.columns, b.columns)
+        np.testing.assert_array_equal(a.values, b.values)
+
+
 def test_footprints_widen_with_the_hours_back(small):
     row, column = np.nonzero(written_out(small))
     cells = np.bincount(small.time[row] - column // SMALL.cells, minlength=SMALL.hours_back)
@@ -232,7 +240,7 @@ def test_a_years_outputs_are_those_of_its_months(small, true):
 
 
 def test_windows_whose_overlap_reaches_the_beginning_are_exact(small, true):
-    found = contestants.year_in_windows(small, window=10.0, overlap=30.0)
+    found = contestants.year_in_windows(contestants.streamed(small.folder), window=10.0, overlap=30.0)
     rows = small.totals(months=True).rows(0, worlds.DISTRICTS)
     # the same sums in another order, with a condition number below a thousand
     np.testing.assert_allclose(found["totals"], rows @ true["field"], rtol=1e-9)
