@@ -59,7 +59,7 @@ def run(contestant: Any, inputs: Any, wish: str, base: tuple[int, int]) -> dict[
     }
 
 
-def _plain(work: Any, inputs: Any) -> tuple[Any, dict[str, float]]:
+def _plain(work: Any, inputs: Any) -> tuple[Any, dict[str, Any]]:
     return work(inputs), {}
 
 

@@ -9,6 +9,8 @@ from time import perf_counter
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 #: Function of `monitor.inversion` -> stage.  Time counts for the innermost stage that is running.
 STAGES = {
     "__post_init__": "checks of the input",
@@ -30,11 +32,29 @@ STAGES = {
 REST = "the rest"
 
 
+def sweep_operations(pieces: Any) -> int:
+    """Of the products in the sweep: each footprint of an hour with all that overlap with it in time."""
+    found = 0
+    for t in np.flatnonzero(np.diff(pieces.starts)):
+        rows = pieces.row[pieces.starts[t] : pieces.starts[t + 1]]
+        near = pieces.near(t, rows)
+        found += 2 * rows.size * (near.stop - near.start) * pieces.width
+    return found
+
+
+#: Function -> what it works on, and the operations of its products: what it does beside them is not counted.
+OPERATIONS: dict[str, tuple[str, Callable[[Any], float]]] = {
+    "gram": ("pieces", sweep_operations),
+    "factored": ("matrix", lambda matrix: matrix.shape[0] ** 3 / 3),
+}
+
+
 class StageClock:
-    """A profile function for `sys.setprofile` that adds up seconds by stage."""
+    """A profile function for `sys.setprofile` that adds up seconds, and operations, by stage."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.operations: defaultdict[str, float] = defaultdict(float)
         self._running: list[tuple[FrameType | None, str]] = [(None, REST)]
         self._since = perf_counter()
 
@@ -45,6 +65,10 @@ class StageClock:
             if stage is not None and "/inversion/" in code.co_filename:
                 self._tick()
                 self._running.append((frame, stage))
+                if code.co_name in OPERATIONS:
+                    name, count = OPERATIONS[code.co_name]
+                    self.operations[stage] += count(frame.f_locals[name])
+                    self._since = perf_counter()
         elif event == "return" and self._running[-1][0] is frame:
             self._tick()
             self._running.pop()
@@ -54,14 +78,19 @@ class StageClock:
         self.seconds[self._running[-1][1]] += now - self._since
         self._since = now
 
-    def done(self) -> dict[str, float]:
-        """Seconds of each stage, the longest first."""
+    def done(self) -> dict[str, dict[str, float]]:
+        """Seconds of each stage, the longest first, and its speed where operations are counted."""
         self._tick()
-        return dict(sorted(self.seconds.items(), key=lambda item: -item[1]))
+        found: dict[str, dict[str, float]] = {}
+        for stage, seconds in sorted(self.seconds.items(), key=lambda item: -item[1]):
+            found[stage] = {"s": seconds}
+            if stage in self.operations:
+                found[stage]["gflops"] = 1e-9 * self.operations[stage] / seconds
+        return found
 
 
-def traced(work: Callable[[Any], Any], inputs: Any) -> tuple[Any, dict[str, float]]:
-    """What `work` returns, and the seconds of each stage."""
+def traced(work: Callable[[Any], Any], inputs: Any) -> tuple[Any, dict[str, dict[str, float]]]:
+    """What `work` returns, and the stages it went through."""
     clock = StageClock()
     sys.setprofile(clock)
     try:

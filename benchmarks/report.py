@@ -71,8 +71,12 @@ def _notes(rows: dict[str, Any]) -> list[str]:
 
 def stages(row: dict[str, Any]) -> str:
     """Stages that take a hundredth of the time or more."""
-    total = sum(row["stages"].values())
-    parts = [f"{k} {v:.2f} ({v / total:.0%})" for k, v in row["stages"].items() if v >= 0.01 * total]
+    total = sum(stage["s"] for stage in row["stages"].values())
+    parts = []
+    for name, stage in row["stages"].items():
+        if stage["s"] >= 0.01 * total:
+            speed = f" at {stage['gflops']:.1f} GFlop/s" if "gflops" in stage else ""
+            parts.append(f"{name} {stage['s']:.2f} ({stage['s'] / total:.0%}{speed})")
     return ", ".join(parts)
 
 

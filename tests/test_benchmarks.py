@@ -289,10 +289,13 @@ def test_the_yardstick_factors_a_positive_definite_matrix():
     assert min(factorisation_s(50)) >= 0
 
 
-def test_time_counts_for_the_innermost_stage(small):
+def test_time_counts_for_the_innermost_stage_and_operations_are_counted(small):
     _, stages = traced(lambda world: contestants.month(world, "observations"), small)
     assert {"sweep over time", "factorisation", "totals", "map of σ", "field"} <= set(stages)
-    assert all(seconds >= 0 for seconds in stages.values())
+    assert all(stage["s"] >= 0 for stage in stages.values())
+    counted = stages["factorisation"]["gflops"] * stages["factorisation"]["s"]
+    assert counted == pytest.approx(1e-9 * SMALL.n**3 / 3)
+    assert stages["sweep over time"]["gflops"] > 0
 
 
 def test_exponents_are_those_of_a_power_law():
