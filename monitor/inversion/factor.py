@@ -1,10 +1,7 @@
 """Ψ⁻¹ in two forms: by its Cholesky factor (n, n), or by the state's (k, k) where that is smaller.
 
-The second is the Woodbury identity with Q = L Lᵀ and whitened columns B = R^-½ H L::
-
-    Ψ⁻¹ = R^-½ [ I − B (I + BᵀB)⁻¹ Bᵀ ] R^-½          ln|Ψ| = ln|R| + ln|I + BᵀB|
-
-which needs no inverse of Q, so that a singular Q does no harm (Rasmussen & Williams 2006, A.3).
+The second is a form of the Woodbury identity with Q = L Lᵀ, which needs no inverse of Q, so that a singular Q
+does no harm (Rasmussen & Williams 2006, A.3); see `StateFactor`.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import cho_solve, lapack, qr, solve_triangular
 
 from monitor.errors import NumericalError
 from monitor.inversion.components import inverse_from_cholesky
@@ -117,62 +114,76 @@ class ObservationFactor:
 
 @dataclass(frozen=True, eq=False)
 class StateFactor:
-    """The Woodbury form for independent errors of the observations.
+    """Ψ = R^½ (I + BBᵀ) R^½ for independent errors of the observations, with B = R^-½ H L = U T::
+
+        Ψ⁻¹ = R^-½ [ (I − UUᵀ) + U (I + TTᵀ)⁻¹ Uᵀ ] R^-½
+
+    The two terms are large and small where they should be; the usual form I − B (I + BᵀB)⁻¹ Bᵀ is a
+    difference of equal numbers where the observations outweigh the prior, and its condition hides it.
 
     Attributes
     ----------
     variance : (n,)
         Diagonal of R.
-    whitened : (n, k)
-        B = R^-½ H L.
-    inner : (k, k)
-        Lower factor of I + BᵀB.
+    basis, triangle : (n, r), (r, k)
+        U, orthonormal, and T.
+    inner : (r, r)
+        Lower factor of I + TTᵀ.
+    condition : float
+        Of R^-½ Ψ R^-½.
     """
 
     variance: np.ndarray
-    whitened: np.ndarray
+    basis: np.ndarray
+    triangle: np.ndarray
     inner: np.ndarray
     condition: float
 
     @classmethod
     def of(cls, variance: np.ndarray, spread: np.ndarray) -> StateFactor:
         """From R's diagonal (n,) and H L (n, k)."""
-        whitened = spread / np.sqrt(variance)[:, None]
-        matrix = whitened.T @ whitened
+        basis, triangle = qr(spread / np.sqrt(variance)[:, None], mode="economic", check_finite=False)
+        matrix = triangle @ triangle.T
         matrix[np.diag_indices_from(matrix)] += 1.0
+        largest = float(np.abs(matrix).sum(axis=0).max())
         inner, condition = factored(matrix, "the information matrix of the state")
-        return cls(variance, whitened, inner, condition)
+        # outside the basis the eigenvalues are 1, the least there is
+        return cls(variance, basis, triangle, inner, largest if variance.size > inner.shape[0] else condition)
 
     @property
     def log_det(self) -> float:
         return float(np.log(self.variance).sum() + 2.0 * np.log(np.diagonal(self.inner)).sum())
 
-    def weigh(self, columns: np.ndarray) -> np.ndarray:
-        root = np.sqrt(self.variance) if columns.ndim == 1 else np.sqrt(self.variance)[:, None]
-        scaled = columns / root
-        half = solve_triangular(self.inner, self.whitened.T @ scaled, lower=True, check_finite=False)
-        inner = solve_triangular(self.inner, half, lower=True, trans="T", check_finite=False)
-        return np.asarray((scaled - self.whitened @ inner) / root)
+    def _whitened(self, columns: np.ndarray) -> np.ndarray:
+        root = np.sqrt(self.variance)
+        return np.asarray(columns / (root if columns.ndim == 1 else root[:, None]))
 
-    @cached_property
-    def _contraction(self) -> tuple[np.ndarray, np.ndarray]:
-        """B = U s Vᵀ, of which (I + BBᵀ)^-½ = I − U (1 − (1 + s²)^-½) Uᵀ."""
-        left, singular, _ = np.linalg.svd(self.whitened, full_matrices=False)
-        return left, 1.0 - 1.0 / np.sqrt(1.0 + singular**2)
+    def _parts(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """R^-½ C outside the basis (n, …), and along it (r, …)."""
+        scaled = self._whitened(columns)
+        along = self.basis.T @ scaled
+        outside = scaled - self.basis @ along
+        # twice is enough (Parlett 1998, §6.9): what rounding left along the basis would not shrink
+        return outside - self.basis @ (self.basis.T @ outside), along
+
+    def weigh(self, columns: np.ndarray) -> np.ndarray:
+        outside, along = self._parts(columns)
+        return self._whitened(outside + self.basis @ cho_solve((self.inner, True), along, check_finite=False))
 
     def half(self, columns: np.ndarray) -> np.ndarray:
-        root = np.sqrt(self.variance) if columns.ndim == 1 else np.sqrt(self.variance)[:, None]
-        scaled = columns / root
-        left, shrink = self._contraction
-        inner = left.T @ scaled
-        return np.asarray(scaled - left @ (shrink * inner if inner.ndim == 1 else shrink[:, None] * inner))
+        """Of n + r rows: what is outside the basis, and what is along it."""
+        outside, along = self._parts(columns)
+        inner = solve_triangular(self.inner, along, lower=True, check_finite=False)
+        return np.concatenate([outside, inner])
 
     def block(self, rows: np.ndarray) -> np.ndarray:
-        half = solve_triangular(self.inner, self.whitened[rows].T, lower=True, check_finite=False)
+        part = self.basis[rows]
+        half = solve_triangular(self.inner, part.T, lower=True, check_finite=False)
         root = np.sqrt(self.variance[rows])
-        return np.asarray((np.eye(rows.size) - half.T @ half) / (root[:, None] * root[None, :]))
+        inside = np.eye(rows.size) - part @ part.T + half.T @ half
+        return np.asarray(inside / (root[:, None] * root[None, :]))
 
     @property
     def signal_trace(self) -> float:
-        inverse = inverse_from_cholesky(self.inner)
-        return float(self.inner.shape[0] - np.trace(inverse))
+        half = solve_triangular(self.inner, self.triangle, lower=True, check_finite=False)
+        return float(np.sum(half**2))

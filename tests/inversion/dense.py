@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from scipy.stats import multivariate_normal
 
@@ -80,3 +82,24 @@ def log_evidence(residual, psi, x):
         return -0.5 * np.linalg.slogdet(x.T @ x)[1]
     seen = multivariate_normal(cov=contrasts.T @ psi @ contrasts).logpdf(contrasts.T @ residual)
     return seen - 0.5 * np.linalg.slogdet(x.T @ x)[1]
+
+
+def rational(h, y, q, r):
+    """Mean and variances for x ~ N(0, diag q), ε ~ N(0, diag r), in fractions: every digit is right."""
+    n, m = h.shape
+    h = [[Fraction(float(v)) for v in row] for row in h]
+    q, r, y = ([Fraction(float(v)) for v in values] for values in (q, r, y))
+    rows = [
+        [sum(h[i][k] * q[k] * h[j][k] for k in range(m)) + (r[i] if i == j else 0) for j in range(n)]
+        + [y[i]]
+        + [q[k] * h[i][k] for k in range(m)]
+        for i in range(n)
+    ]
+    for c in range(n):
+        rows[c] = [value / rows[c][c] for value in rows[c]]
+        for i in range(n):
+            if i != c:
+                rows[i] = [a - rows[i][c] * b for a, b in zip(rows[i], rows[c], strict=True)]
+    mean = [sum(q[k] * h[i][k] * rows[i][n] for i in range(n)) for k in range(m)]
+    variance = [q[k] - sum(q[k] * h[i][k] * rows[i][n + 1 + k] for i in range(n)) for k in range(m)]
+    return np.array(mean, dtype="f8"), np.array(variance, dtype="f8")

@@ -272,6 +272,22 @@ def test_a_prior_of_low_rank_does_no_harm():
         compare(inv.solve(problem, method=method), parts, np.eye(6))
 
 
+@pytest.mark.parametrize("method", ["observations", "state"])
+@pytest.mark.parametrize("shape", [(6, 4), (3, 5)])
+@pytest.mark.filterwarnings("ignore::monitor.errors.PrecisionWarning")
+@pytest.mark.parametrize("error", [1.0, 1e-2, 1e-5, 1e-9, 1e-11])
+def test_the_condition_number_says_how_many_digits_are_lost(method, shape, error):
+    """Against exact fractions, from data that say as much as the prior to data that say everything."""
+    rng = np.random.default_rng(3)
+    h, y = rng.normal(size=shape), rng.normal(size=shape[0])
+    mean, variance = dense.rational(h, y, np.ones(shape[1]), np.full(shape[0], error))
+    posterior = inv.solve(inv.LinearProblem(h, y, 0.0, 1.0, error), method=method)
+    # the bound of a backward stable solver, with a factor for the few operations of each kind
+    bound = 20 * posterior.condition * np.finfo("f8").eps
+    np.testing.assert_allclose(posterior.mean, mean, rtol=0, atol=bound * np.abs(mean).max())
+    np.testing.assert_allclose(posterior.std**2, variance, rtol=bound)
+
+
 def test_the_borders_of_chunks_do_not_show(monkeypatch):
     rng = np.random.default_rng(2)
     h, totals = rng.normal(size=(5, 11)), rng.normal(size=(7, 11))
