@@ -44,6 +44,10 @@ class Background:
     station_drift_sd_ppm: float = 0.0
     by_side: bool = False
 
+    def __post_init__(self) -> None:
+        if self.per not in ("network", "station", "side"):
+            raise InputError(f"no inflow per '{self.per}'", expected="network, station, side")
+
 
 @dataclass(frozen=True)
 class Mismatch:

@@ -185,12 +185,17 @@ class _Sight:
                 operator = average[:, used] @ sp.diags_array(self.weights(part))
                 parts.append(sp.csr_array(operator @ of_receptors(part, _hours_resolved(level))))
             rows.append(sum(parts[1:], start=parts[0]))
-        found = stacked(rows)
-        found.sort_indices()
-        if max(found.nnz, found.shape[1]) < 2**31:
-            small = (found.data, found.indices.astype("i4"), found.indptr.astype("i4"))
-            return sp.csr_array(small, shape=found.shape)
+        return in_order(stacked(rows))
+
+
+def in_order(matrix: sp.sparray) -> sp.csr_array:
+    """As csr with ascending columns, and short indices where they suffice."""
+    found = sp.csr_array(matrix)
+    found.sort_indices()
+    if max(found.nnz, found.shape[1]) >= 2**31:
         return found
+    small = (found.data, found.indices.astype("i4"), found.indptr.astype("i4"))
+    return sp.csr_array(small, shape=found.shape)
 
 
 def _reaching(steps: np.ndarray, reach_hours: float) -> np.ndarray:

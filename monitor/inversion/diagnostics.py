@@ -33,7 +33,7 @@ class Diagnostics:
     background_share : float
         tr(Ψ⁻¹ B C Bᵀ) / tr(Ψ⁻¹ (H Q Hᵀ + B C Bᵀ)).
     raw_loo_variance : float
-        Mean square of the standardised leave-one-day-out errors as the model states them.
+        Mean square of the standardised leave-one-day-out errors as the model states them; NaN for one day.
     standardised : (n,)
         The same errors after inflation, cross-fitted by week.
     loo_variance, loo_coverage : float
@@ -64,11 +64,10 @@ def diagnose(problem: InverseProblem, solution: Solution, values: np.ndarray) ->
     share = float(np.sum(precision * background_part))
     offset = problem.assumptions.selection.utc_offset_h
     day = np.floor((problem.table.hours + offset) / 24.0)
-    error, sigma = leave_out(solution, day)
-    raw = error / sigma
+    raw = _standardised(solution, day)
     standardised = raw / np.sqrt(cross_fitted_inflation(raw, np.floor(day / 7.0)))
     label = hour_class(problem.table, offset)
-    inside = np.abs(standardised) < _Z95
+    inside = np.where(np.isfinite(standardised), np.abs(standardised) < _Z95, np.nan)
     whitened = np.linalg.solve(solution.lower, solution.residual)
     free = problem.table.n - solution.fixed.shape[1]
     return Diagnostics(
@@ -85,6 +84,14 @@ def diagnose(problem: InverseProblem, solution: Solution, values: np.ndarray) ->
         },
         lag1=_lag1(whitened, problem),
     )
+
+
+def _standardised(solution: Solution, day: np.ndarray) -> np.ndarray:
+    """Errors of each day's prediction from the others (n,); NaN where there are no others."""
+    if np.unique(day).size < 2:
+        return np.full(day.size, np.nan)
+    error, sigma = leave_out(solution, day)
+    return np.asarray(error / sigma)
 
 
 def cross_fitted_inflation(raw: np.ndarray, group: np.ndarray) -> np.ndarray:

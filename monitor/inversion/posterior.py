@@ -139,7 +139,7 @@ def solve_problem(problem: InverseProblem, *, fitted: hyper.Hyperparameters | No
         hyperparameters=found,
         solution=solution,
         diagnostics=diagnostics,
-        inflation=max(1.0, diagnostics.raw_loo_variance),
+        inflation=float(np.fmax(1.0, diagnostics.raw_loo_variance)),
         neighbours=tuple(_neighbours(problem, found)),
     )
 

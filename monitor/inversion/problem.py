@@ -15,7 +15,7 @@ from monitor.contracts import ensure_observations, grid_of
 from monitor.domain import Grid, Interval
 from monitor.errors import GridError, InputError, UnitError
 from monitor.inversion.assumptions import Assumptions
-from monitor.inversion.blocks import build_block
+from monitor.inversion.blocks import build_block, in_order
 from monitor.inversion.components import Combined, Component, ObservationModel
 from monitor.inversion.linear_problem import LinearProblem
 from monitor.inversion.mismatch import background_components, mismatch_components
@@ -112,7 +112,7 @@ class InverseProblem:
         at = _baseline_at(baseline, elements)
         table, operator = take_differences(elements, assumed.selection.differences)
         if operator is not None:
-            blocks = [replace(b, jacobian=sp.csr_array(operator @ b.jacobian)) for b in blocks]
+            blocks = [replace(b, jacobian=in_order(operator @ b.jacobian)) for b in blocks]
             rest = tuple(Combined(part, operator) for part in rest)
             at, reference = operator @ at, operator @ reference
         components: tuple[Component, ...] = (*(b.component for b in blocks), *rest)

@@ -173,7 +173,7 @@ def column_world(seed, lost=0.0):
     """One tower and one column of three levels."""
     rng = np.random.default_rng(seed)
     world = with_gaps(make_world(seed, stations=2, days=3), rng, lost)
-    _, above = list(world.observations)
+    tower, above = list(world.observations)
     observed = world.observations[above]
     time = times(world.epochs, 4)
     shape = (time.size, LEVELS)

@@ -1,0 +1,204 @@
+"""What cannot be inverted is refused, naming the variable, the place, the values and the remedy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from small_worlds import CELLS, GRID, flux, interval, make_world
+
+from monitor.errors import ContractError, GridError, InputError, UnitError
+from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Selection
+from monitor.inversion.totals import whole_grid
+
+
+@pytest.fixture(scope="module")
+def world():
+    return make_world(0, days=2)
+
+
+def changed(dataset: xr.Dataset, variable: str, values=None, **attributes) -> xr.Dataset:
+    found = dataset[variable].copy(data=dataset[variable].values if values is None else values)
+    return dataset.assign({variable: found.assign_attrs(attributes)})
+
+
+def assemble(world, regions=None, **datasets):
+    parts = {
+        "observations": world.observations,
+        "footprints": world.footprints,
+        "prior": world.prior,
+    } | datasets
+    return InverseProblem.from_datasets(
+        **parts, regions=regions, epochs=world.epochs, assumptions=world.assumptions
+    )
+
+
+def test_a_value_that_is_not_a_number_but_flagged_good(world):
+    observed = world.observations["S0-50m"]
+    values = observed["mole_fraction"].values.copy()
+    values[5] = np.nan
+    with pytest.raises(ContractError, match=r"observations S0-50m.*not finite at index 5.*found: nan"):
+        assemble(
+            world, observations={**world.observations, "S0-50m": changed(observed, "mole_fraction", values)}
+        )
+
+
+def test_observations_in_ppb(world):
+    wrong = changed(world.observations["S1-50m"], "mole_fraction", units="nmol mol-1")
+    with pytest.raises(
+        ContractError,
+        match=r"observations S1-50m: 'mole_fraction'.*wrong unit.*umol mol-1.*nmol mol-1.*convert",
+    ):
+        assemble(world, observations={**world.observations, "S1-50m": wrong})
+
+
+def test_a_prior_without_a_unit(world):
+    prior = world.prior["total"]
+    bare = prior.assign(flux=prior["flux"].drop_attrs())
+    with pytest.raises(
+        ContractError, match=r"flux prior: 'flux' is in a wrong unit.*found: None.*attrs\['units'\]"
+    ):
+        assemble(world, prior={"total": bare})
+
+
+def test_a_prior_that_is_not_a_number(world):
+    values = world.prior["total"]["flux"].values.copy()
+    values[0, 0, 2, 1] = np.inf
+    with pytest.raises(ContractError, match=r"'flux' is not finite at \(0, 0, 2, 1\).*found: inf"):
+        assemble(world, prior={"total": changed(world.prior["total"], "flux", values)})
+
+
+def test_a_footprint_that_is_not_a_number(world):
+    seen = world.footprints["S0-50m"]
+    values = seen["value"].values.copy()
+    values[17] = np.nan
+    with pytest.raises(
+        ContractError, match=r"footprints S0-50m: 'value' is not finite at \(17,\).*found: nan"
+    ):
+        assemble(world, footprints={**world.footprints, "S0-50m": changed(seen, "value", values)})
+
+
+def hourly(world, first, last):
+    """The prior by the hour, from `first` to `last`."""
+    edges = np.arange(np.datetime64(first, "ns"), np.datetime64(last, "ns"), np.timedelta64(1, "h"))
+    bounds = np.stack([edges, edges + np.timedelta64(1, "h")], axis=1)
+    base = world.prior["total"]
+    values = np.repeat(base["flux"].values, edges.size, axis=1)
+    return xr.Dataset(
+        {"flux": (base["flux"].dims, values, base["flux"].attrs), "cell_area": base["cell_area"]},
+        coords={
+            "sector": base["sector"], "time": ("time", edges), "time_bnds": (("time", "bnds"), bounds),
+            "lat": base["lat"], "lon": base["lon"],
+        },
+        attrs=base.attrs,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("resolution", ["cells", "scalings", "pattern"])
+def test_a_footprint_that_reaches_to_a_time_before_the_flux(world, resolution):
+    """The footprints reach 30 hours back; the flux begins with the observations."""
+    block = FluxBlock("total", resolution=resolution, step_days=1 / 24)
+    early = replace(world, assumptions=replace(world.assumptions, state=(block,)))
+    with pytest.raises(
+        InputError,
+        match=r"the prior of block 'total' does not cover the time of the footprints.*2023-03-01T00:00"
+        r".*begins as many hours earlier as the footprints reach back",
+    ):
+        assemble(early, prior={"total": hourly(world, "2023-03-01", "2023-03-03")})
+    assemble(early, prior={"total": hourly(world, "2023-02-26", "2023-03-03")})
+
+
+def test_a_gap_of_the_flux_that_is_seen(world):
+    block = FluxBlock("total", resolution="pattern")
+    early = replace(world, assumptions=replace(world.assumptions, state=(block,)))
+    full = hourly(world, "2023-02-26", "2023-03-03")
+    gap = full.isel(time=np.r_[0:80, 90 : full.sizes["time"]])
+    with pytest.raises(
+        InputError, match=r"the prior of block 'total'.*hours of S0-50m.*no time step.*2023-03-01T08"
+    ):
+        assemble(early, prior={"total": gap})
+
+
+def test_a_prior_of_another_gas(world):
+    with pytest.raises(UnitError, match=r"prior total is of another gas.*co2.*found: ch4"):
+        assemble(world, prior={"total": world.prior["total"].assign_attrs(species="ch4")})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda r: r.assign_coords(lon=r["lon"] + 0.05), GridError, "regions are on another grid"),
+        (lambda r: r * 0.0, InputError, "region 'all cells' has no cell on the grid.*all zero at index 0"),
+        (lambda r: r.drop_vars("region"), InputError, "regions have no names.*1 regions without"),
+        (lambda r: r * 2.0, ContractError, r"fraction outside 0…1 at \(0, 0, 0\).*found: 2"),
+        (lambda r: xr.concat([r, r], "region"), InputError, "name of its own.*'all cells' more than once"),
+        (lambda r: r.assign_coords(region=[""]), InputError, "name of its own.*no name at index 0"),
+    ],
+)
+def test_a_region_that_names_nothing(world, change, error, text):
+    with pytest.raises(error, match=text):
+        assemble(world, regions=change(whole_grid(GRID)))
+
+
+def test_blocks_that_cannot_be_told_apart(world):
+    def stated(*blocks):
+        return replace(world, assumptions=replace(world.assumptions, state=blocks))
+
+    with pytest.raises(InputError, match="two blocks of the state are called 'a'"):
+        assemble(stated(FluxBlock("a"), FluxBlock("a")), prior={"a": world.prior["total"]})
+    with pytest.raises(
+        InputError, match="'transport' names a block of the state and a part.*rename the block"
+    ):
+        assemble(stated(FluxBlock("transport")), prior=world.prior["total"])
+    with pytest.raises(InputError, match="none of the sectors of block 'a'.*shipping.*found: s0"):
+        assemble(stated(FluxBlock("a", ("shipping",))), prior=world.prior["total"])
+    problem = world.problem()
+    with pytest.raises(InputError, match="no block 'sea'.*expected: total"):
+        problem.block("sea")
+
+
+def test_words_that_mean_nothing():
+    with pytest.raises(InputError, match="no kernel 'gaussian'.*exponential, matern"):
+        Correlation(kernel="gaussian")
+    with pytest.raises(InputError, match="block 'a' has no resolution 'pixels'.*cells, scalings, pattern"):
+        FluxBlock("a", resolution="pixels")
+    with pytest.raises(InputError, match="no average 'weekly'.*hourly, daily"):
+        Selection(average="weekly")
+    with pytest.raises(InputError, match="no inflow per 'city'.*network, station, side"):
+        Background(per="city")
+
+
+def test_one_alone_and_the_other_by_name(world):
+    (observed, _), (seen, _) = world.observations.values(), world.footprints.values()
+    with pytest.raises(
+        InputError, match="not given in the same way.*observations alone, footprints by inlet"
+    ):
+        assemble(world, observations=observed)
+    with pytest.raises(
+        InputError, match="not given in the same way.*observations by inlet, footprints alone"
+    ):
+        assemble(world, footprints=seen)
+
+
+def test_a_side_without_wind(world):
+    calm = {name: f.drop_vars("wind_direction") for name, f in world.footprints.items()}
+    background = replace(world.assumptions.background, per="side")
+    with pytest.raises(
+        InputError, match="needs the wind at the receptor.*12 observations? without|24 observations"
+    ):
+        assemble(
+            replace(world, assumptions=replace(world.assumptions, background=background)), footprints=calm
+        )
+
+
+def test_a_pattern_has_no_fluxes_to_set(world):
+    block = FluxBlock("total", resolution="pattern")
+    problem = replace(world, assumptions=replace(world.assumptions, state=(block,))).problem()
+    with pytest.raises(InputError, match="block 'total' scales its prior"):
+        problem.effect("total", np.ones(CELLS), interval(0, 2))
+
+
+def test_a_flux_made_for_these_tests_is_good(world):
+    assert assemble(world, prior=flux(np.ones(CELLS))).table.n == 24
