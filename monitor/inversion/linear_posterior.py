@@ -311,11 +311,8 @@ class LinearPosterior:
         """
         label = np.asarray(groups)
         if label.shape != (self.problem.n,):
-            raise InputError(
-                "groups need a label per observation",
-                expected=f"({self.problem.n},)",
-                found=str(label.shape),
-            )
+            expected = f"({self.problem.n},)"
+            raise InputError("groups need a label per observation", expected=expected, found=str(label.shape))
         labels, index = np.unique(label, return_inverse=True)
         residual, std = np.empty(self.problem.n), np.empty(self.problem.n)
         found = self.totals if self.problem.totals is not None else None

@@ -62,6 +62,7 @@ def test_the_square_root_times_its_transposed_is_the_matrix(drawn):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)  # nine times
 @given(any_structure, st.integers(1, 9), seeds)
 def test_h_q_ht_in_every_form_of_the_jacobian(form, drawn, n, seed):
     covariance, written = drawn
@@ -72,6 +73,7 @@ def test_h_q_ht_in_every_form_of_the_jacobian(form, drawn, n, seed):
 
 
 @pytest.mark.parametrize("form", ["array", "csr", "ragged", "operator"])
+@settings(max_examples=25)  # four times
 @given(any_structure, st.integers(1, 6), seeds)
 def test_slopes_are_the_finite_differences_of_h_q_ht(form, drawn, n, seed):
     covariance, _ = drawn

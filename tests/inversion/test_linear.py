@@ -11,7 +11,7 @@ import dense
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from structures import FORMS, diagonal, footprints, kronecker, sizes, structures
 
@@ -150,6 +150,7 @@ def _on_a_grid(draw, size):
     return q, q.dense()
 
 
+@settings(max_examples=25)  # each measures its own error first
 @given(problems(prior=_on_a_grid))
 def test_the_reduced_way_is_the_textbook_to_what_it_says(drawn):
     problem, parts, totals = drawn

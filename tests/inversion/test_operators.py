@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structures import FORMS, footprints, seeds
 
@@ -39,6 +39,7 @@ def same(found, expected):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)  # nine times
 @given(st.integers(1, 9), st.integers(1, 12), seeds)
 def test_a_jacobian_and_its_adjoint_are_the_matrix_and_its_transposed(form, n, m, seed):
     rng = np.random.default_rng(seed)
@@ -55,6 +56,7 @@ def test_a_jacobian_and_its_adjoint_are_the_matrix_and_its_transposed(form, n, m
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)  # nine times
 @given(st.integers(1, 9), st.integers(2, 12), seeds)
 def test_parts_of_a_jacobian_are_parts_of_the_matrix(form, n, m, seed):
     rng = np.random.default_rng(seed)
