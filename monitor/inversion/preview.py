@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 #: Observations of which χ² and DOFS are worked out, and numbers that their footprints may take.
 _ROWS = 1000
 _ELEMENTS = 40_000_000
-#: (n, n) matrices that are held at once, in a solve and in a fit.
+#: (n, n) matrices that are held at once: by the solve, and beside the work on a block.
 _MATRICES = 8
+_BESIDE = 3
 #: Order of the matrices by which this machine is timed.
 _TRIAL = 512
 
@@ -142,14 +143,15 @@ def _memory(problem: InverseProblem) -> float:
     for block in problem.blocks:
         (p, s), q = block.shape, _pieces(block.component)
         h = block.jacobian
-        # the Jacobian, and the piece and row of each non-zero; prior, σ and fields
+        # the Jacobian; prior, σ and fields
         held += h.data.nbytes + h.indices.nbytes + h.indptr.nbytes + 24 * p * s
         if block.component.quick:
             held += 8 * (q * s + 2 * q**2)
             largest = max(largest, 8.0 * (2 * s**2 + 3 * q**2))
         else:
+            # the sweep's fields; row and piece of each non-zero
             largest = max(largest, 8.0 * 5 * n * s + 16.0 * h.nnz)
-    return held + largest + 8.0 * _MATRICES * n**2
+    return held + max(largest + 8.0 * _BESIDE * n**2, 8.0 * _MATRICES * n**2)
 
 
 def _seconds(problem: InverseProblem, evaluations: int) -> float:
