@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-#: Function of `monitor.inversion` -> stage.  Time counts for the innermost stage that is running.
-STAGES = {
+#: Function of `monitor.inversion`, with its module where several have the name -> stage.  Time counts for the innermost stage that is running.
+STAGES: dict[str | tuple[str, str], str] = {
+    ("sharp", "gram"): "sharp footprints",
     "__post_init__": "checks of the input",
     "residual": "residual",
     "reduce": "choice of the basis",
@@ -61,12 +63,12 @@ class StageClock:
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
             code = frame.f_code
-            stage = STAGES.get(code.co_name)
+            stage = STAGES.get((Path(code.co_filename).stem, code.co_name), STAGES.get(code.co_name))
             if stage is not None and "/inversion/" in code.co_filename:
                 self._tick()
                 self._running.append((frame, stage))
-                if code.co_name in OPERATIONS:
-                    name, count = OPERATIONS[code.co_name]
+                name, count = OPERATIONS.get(code.co_name, ("", len))
+                if name in frame.f_locals:
                     self.operations[stage] += count(frame.f_locals[name])
                     self._since = perf_counter()
         elif event == "return" and self._running[-1][0] is frame:
