@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
@@ -12,13 +13,15 @@ from typing import Any
 
 import numpy as np
 
-#: Function of `monitor.inversion`, with its module where several have the name -> stage.  Time counts for the innermost stage that is running.
+#: Function of `monitor.inversion`, with its module where several have the name -> stage.
+#: Time counts for the innermost stage that is running.
 STAGES: dict[str | tuple[str, str], str] = {
     ("sharp", "gram"): "sharp footprints",
     "__post_init__": "checks of the input",
     "residual": "residual",
     "reduce": "choice of the basis",
-    "project": "projection of footprints",
+    "choose": "choice of the basis",
+    "_projected": "projection of footprints",
     "pieces_of": "footprints on cells",
     "gram": "sweep over time",
     "gram_slope": "sweep over time",
@@ -32,6 +35,14 @@ STAGES: dict[str | tuple[str, str], str] = {
     "contract": "slopes",
 }
 REST = "the rest"
+
+
+@cache
+def stage_of(file: str, function: str) -> str:
+    """The stage of a function; empty where it is none of ours, or no stage."""
+    if "/monitor/inversion/" not in file:
+        return ""
+    return STAGES.get((Path(file).stem, function), STAGES.get(function, ""))
 
 
 def sweep_operations(pieces: Any) -> int:
@@ -63,8 +74,8 @@ class StageClock:
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
             code = frame.f_code
-            stage = STAGES.get((Path(code.co_filename).stem, code.co_name), STAGES.get(code.co_name))
-            if stage is not None and "/inversion/" in code.co_filename:
+            stage = stage_of(code.co_filename, code.co_name)
+            if stage:
                 self._tick()
                 self._running.append((frame, stage))
                 name, count = OPERATIONS.get(code.co_name, ("", len))
