@@ -1,13 +1,17 @@
-"""Sphinx configuration: Markdown pages and the API from numpydoc docstrings."""
+"""Sphinx configuration: Markdown pages, notebooks, and the API from numpydoc docstrings."""
 
+import json
+from html import escape
 from importlib.metadata import version as installed_version
+
+from myst_parser.parsers.sphinx_ import MystParser
 
 project = "city-emissions-monitor"
 author = "the city-emissions-monitor developers"
 version = release = installed_version(project)
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+source_suffix = {".md": "markdown", ".rst": "restructuredtext", ".ipynb": "notebook"}
 default_role = "code"
 
 myst_enable_extensions = ["dollarmath"]
@@ -35,6 +39,33 @@ def skip_foreign(app, what, name, obj, skip, options):
     return True if name in ("metadata", "registry") else None
 
 
+class NotebookParser(MystParser):
+    """A notebook is the Markdown page of its cells and of the outputs that it holds."""
+
+    supported = ("notebook",)
+
+    def parse(self, inputstring, document):
+        cells = json.loads(inputstring)["cells"]
+        super().parse("\n\n".join(part for cell in cells for part in parts_of(cell)), document)
+
+
+def parts_of(cell):
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"````python\n{source}\n````"
+    for output in cell["outputs"]:
+        data = output.get("data", {"text/plain": output.get("text", "")})
+        text = "".join(data["text/plain"]).rstrip()
+        if "image/png" in data:
+            image = "".join(data["image/png"]).replace("\n", "")
+            yield f'<img src="data:image/png;base64,{image}" alt="{escape(text)}">'
+        elif text:
+            yield f"````text\n{text}\n````"
+
+
 def setup(app):
+    app.add_source_parser(NotebookParser)
     app.connect("autodoc-process-docstring", escape_bars)
     app.connect("autodoc-skip-member", skip_foreign)
