@@ -122,6 +122,30 @@ def sum_over_time(offsets, columns, values, weights, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
+def project_pieces(begin, end, hour, columns, values, std, basis, out, square):  # type: ignore[no-untyped-def]
+    """Footprints times σ in a basis (s, r), and their sums of squares: out (q, r), square (q,), overwritten.
+
+    begin, end, hour : (q,);  std : (s,) or (m,).
+    """
+    cells = basis.shape[0]
+    total = np.zeros(basis.shape[1], basis.dtype)
+    for q in range(begin.size):
+        total[:] = 0.0
+        norm = 0.0
+        first = hour[q] * cells
+        shift = first if std.size == cells else 0
+        for k in range(begin[q], end[q]):
+            value = values[k] * std[columns[k] - shift]
+            norm += value * value
+            factor = basis.dtype.type(value)
+            row = basis[columns[k] - first]
+            for a in range(total.size):
+                total[a] += factor * row[a]
+        out[q, :] = total
+        square[q] = norm
+
+
+@njit(cache=True, nogil=True)
 def scatter_pieces(begin, end, hour, columns, values, std, place, weight, out):  # type: ignore[no-untyped-def]
     """Footprints times σ as fields: cell c goes to j·width + place[c] with weight[c, j].
 
@@ -139,6 +163,67 @@ def scatter_pieces(begin, end, hour, columns, values, std, place, weight, out): 
             value = values[k] * std[columns[k] - shift]
             for j in range(parts):
                 out[q, j * width + place[cell]] += value * weight[cell, j]
+
+
+@njit(cache=True, nogil=True)
+def sweep_sparse(order, entries, kernel, at, base, fields, out):  # type: ignore[no-untyped-def]
+    """The sweep of `monitor.inversion.sweep` for sparse footprints; with late and early also its slope.
+
+    order : starts (p + 1,), row (q,), near (p, 2), first (n,);  entries : begin, end (q,), cell, value;
+    kernel : (u, u);  at : (p,) hours and base : (n,) in e-foldings;  fields : swept, begins, late and early,
+    (n, u) or empty;  out : (n, n).  base, fields and out are updated.
+    """
+    starts, row, near, first = order
+    begin, end, cell, value = entries
+    swept, begins, late, early = fields
+    slope = late.size > 0
+    u = kernel.shape[0]
+    spread = np.zeros((np.max(np.diff(starts)), u), kernel.dtype)
+    for t in range(at.size):
+        for q in range(starts[t], starts[t + 1]):
+            i, here = row[q], spread[q - starts[t]]
+            here[:] = 0.0
+            for k in range(begin[q], end[q]):
+                factor, line = value[k], kernel[cell[k]]
+                for c in range(u):
+                    here[c] += factor * line[c]
+            step = at[t] - base[i]
+            if step > 20.0:
+                decay = kernel.dtype.type(np.exp(-step))
+                for c in range(u):
+                    if slope:
+                        late[i, c] = decay * (late[i, c] - kernel.dtype.type(step) * swept[i, c])
+                    swept[i, c] *= decay
+                base[i] = at[t]
+                step = 0.0
+            if not slope:
+                weight = kernel.dtype.type(0.5 * np.exp(step))
+                for c in range(u):
+                    swept[i, c] += weight * here[c]
+        low, high = near[t]
+        for q in range(starts[t], starts[t + 1]):
+            i = row[q]
+            for j in range(low, high):
+                plain, lagged = 0.0, 0.0
+                for k in range(begin[q], end[q]):
+                    plain += value[k] * swept[j, cell[k]]
+                    if slope:
+                        lagged += value[k] * late[j, cell[k]]
+                lag = at[t] - base[j]
+                out[i, j] += np.exp(-lag) * (plain * lag - lagged if slope else plain)
+        for q in range(starts[t], starts[t + 1]):
+            i, here = row[q], spread[q - starts[t]]
+            after = at[t] - base[i]
+            weight = kernel.dtype.type((1.0 if slope else 0.5) * np.exp(after))
+            for c in range(u):
+                swept[i, c] += weight * here[c]
+                if slope:
+                    late[i, c] += kernel.dtype.type(after) * weight * here[c]
+            before = at[t] - at[first[i]]
+            for k in range(begin[q], end[q]):
+                begins[i, cell[k]] += value[k] * np.exp(-before)
+                if slope:
+                    early[i, cell[k]] += value[k] * before * np.exp(-before)
 
 
 @njit(cache=True, nogil=True)

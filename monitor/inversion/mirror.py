@@ -84,6 +84,17 @@ class Mirror:
         return found
 
 
+def between(
+    mirror: Mirror, cells: np.ndarray, kernel: Callable[[np.ndarray], np.ndarray], steps: np.ndarray
+) -> np.ndarray:
+    """The matrix kernel(distance) of some cells (u, u)."""
+    down, across = np.arange(mirror.ny) * steps[0], np.arange(mirror.nx) * steps[1]
+    table = kernel(np.hypot(down[:, None], across[None, :])).ravel()
+    y, x = np.divmod(cells, mirror.nx)
+    lag = np.abs(y[:, None] - y[None, :]) * mirror.nx + np.abs(x[:, None] - x[None, :])
+    return np.asarray(table[lag])
+
+
 def _both(cube: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Even and odd part of a cube along an axis, each of half its length."""
     n = cube.shape[axis]

@@ -17,7 +17,7 @@ basis grows until the largest error is below the tolerance.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -29,9 +29,11 @@ from scipy.linalg import eigh
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.covariance.kronecker import Kronecker
 from monitor.inversion.covariance.stationary import Matern
+from monitor.inversion.kernels import project_pieces
 from monitor.inversion.linear import LinearPosterior, LinearProblem, observation_factor, solve_with
-from monitor.inversion.mirror import Mirror, Weigher, blockwise
+from monitor.inversion.mirror import Mirror, Weigher, between
 from monitor.inversion.operators import RaggedJacobian, select_rows
+from monitor.inversion.sharp import Sharp
 from monitor.inversion.sweep import (
     Pieces,
     clock,
@@ -41,22 +43,24 @@ from monitor.inversion.sweep import (
     observe,
     pairs_of,
     ragged,
-    scatterer,
+    sigma_of,
 )
+from monitor.inversion.threads import in_parts, together
+
+Kernel = Callable[[np.ndarray], np.ndarray]
 
 #: Largest error of an element of H Q Hᵀ relative to the mismatch, √(R_ii R_jj).
-TOLERANCE = 1e-3
+TOLERANCE = 5e-3
 #: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
 #: the first that is good enough is taken.
-_SHARPER = (3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
-_SIZES = (100, 150, 200, 300, 400, 500, 600, 800)
-#: Observations with which a footprint is multiplied in the sweep, about.
-_NEAR = 600
+_SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
+_SIZES = (100, 200, 300, 450, 600, 800, 1000)
 #: Cells above which the exact way costs far more.
 _MANY_CELLS = 1024
+#: Non-zeros of a ragged store that are projected at once.
+_ENTRIES = 4_000_000
 #: Observations by which a basis is chosen.
 _SAMPLE = 48
-_PIECES = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +89,12 @@ class Basis:
         return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
     @cached_property
-    def single(self) -> tuple[np.ndarray, ...]:
-        return tuple(part.astype("f4") for part in self.vectors)
+    def fields(self) -> np.ndarray:
+        """Φ on the cells (s, r), in single precision."""
+        folded = np.zeros((self.size, self.mirror.size))
+        for block, part, vectors in zip(self.blocks, self.mirror.blocks, self.vectors, strict=True):
+            folded[block, part] = vectors.T
+        return np.ascontiguousarray(self.mirror.unfold(folded).T.astype("f4"))
 
     @classmethod
     def of(cls, space: Matern, size: int) -> Basis:
@@ -111,11 +119,6 @@ class Basis:
             least,
         )
 
-    def project(self, fields: np.ndarray, out: np.ndarray) -> None:
-        """Folded fields (k, size) in the basis, into `out` (k, r)."""
-        for part, block, vectors in zip(self.mirror.blocks, self.blocks, self.single, strict=True):
-            np.matmul(fields[:, part], vectors, out=out[:, block])
-
     def correlation(self, matrices: list[np.ndarray]) -> list[np.ndarray]:
         """The blocks of ΦᵀSΦ."""
         return [v.T @ (s @ v) for v, s in zip(self.vectors, matrices, strict=True)]
@@ -132,13 +135,12 @@ class Basis:
 
         return weigh
 
-    def outside(self, matrices: list[np.ndarray]) -> Weigher:
-        """Folded fields -> times S − ΦΦᵀSΦΦᵀ."""
-        rest = [
-            s - v @ inner @ v.T
-            for s, v, inner in zip(matrices, self.vectors, self.correlation(matrices), strict=True)
-        ]
-        return blockwise(self.mirror, [block.astype("f4") for block in rest])
+    def outside(self, cells: np.ndarray, space: Matern, kernel: Kernel) -> np.ndarray:
+        """S − ΦΦᵀSΦΦᵀ between some cells (u, u), S having the kernel, in single precision."""
+        out = between(self.mirror, cells, kernel, space.steps).astype("f4")
+        fields = self.fields[cells]
+        out -= self.weigher(self.mirror.matrices(kernel, space.steps))(fields) @ fields.T
+        return out
 
 
 def _leading(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,8 +176,8 @@ class Reduction:
     ----------
     smooth : Pieces
         All footprints in the basis.
-    sharp : Pieces
-        The sharp ones, folded.
+    sharp : Sharp
+        The sharp ones on their cells.
     truncation : float
         Largest error found against the exact H Q Hᵀ, relative to √(R_ii R_jj), at the lengths of
         `covariance`.
@@ -184,13 +186,13 @@ class Reduction:
     covariance: Kronecker
     basis: Basis
     smooth: Pieces
-    sharp: Pieces
+    sharp: Sharp
     truncation: float
 
     def observe(self, covariance: Kronecker | None = None) -> np.ndarray:
         """H Q Hᵀ (n, n), for another scale and other lengths if a covariance is given."""
         now = covariance or self.covariance
-        return self.product(gram, now, now.space.mirrored)
+        return self._gram(now, now.space.correlation)
 
     def slopes(self, covariance: Kronecker | None = None) -> Iterator[np.ndarray]:
         """∂(H Q Hᵀ) by the logarithms of scale, length in time and length in space."""
@@ -200,20 +202,34 @@ class Reduction:
 
     def length_slopes(self, now: Kronecker) -> Iterator[np.ndarray]:
         """∂(H Q Hᵀ) by the logarithms of the lengths in time and space alone."""
-        yield self.product(gram_slope, now, now.space.mirrored)
-        slope = self.basis.mirror.matrices(now.space.correlation_slope, now.space.steps)
-        yield self.product(gram, now, slope)
+        space, time = now.space, clock(now)
+        weigh = self.basis.weigher(space.mirrored)
+        yield self._scaled(
+            now,
+            *together(
+                lambda: gram_slope(self.smooth, time, weigh),
+                lambda: self.sharp.gram_slope(
+                    time, self.basis.outside(self.sharp.cells, space, space.correlation)
+                ),
+            ),
+        )
+        yield self._gram(now, space.correlation_slope)
 
-    def product(
-        self,
-        of: Callable[[Pieces, Matern, Weigher], np.ndarray],
-        now: Kronecker,
-        matrices: list[np.ndarray],
-    ) -> np.ndarray:
-        """`gram` or `gram_slope` at another scale and other lengths, S having the blocks `matrices`."""
-        out = of(self.smooth, clock(now), self.basis.weigher(matrices))
-        if self.sharp.row.size:
-            out += of(self.sharp, clock(now), self.basis.outside(matrices))
+    def _gram(self, now: Kronecker, kernel: Kernel) -> np.ndarray:
+        """Σ T_tt' G_t K G_t'ᵀ for a kernel in space."""
+        space, time = now.space, clock(now)
+        weigh = self.basis.weigher(self.basis.mirror.matrices(kernel, space.steps))
+        return self._scaled(
+            now,
+            *together(
+                lambda: gram(self.smooth, time, weigh),
+                lambda: self.sharp.gram(time, self.basis.outside(self.sharp.cells, space, kernel)),
+            ),
+        )
+
+    def _scaled(self, now: Kronecker, out: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+        if self.sharp.count:
+            out += sharp
         scale = (now.scale / self.covariance.scale) ** 2
         if scale != 1.0:
             out *= scale
@@ -260,15 +276,15 @@ def choose(covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: f
     grid_of(covariance.space)
     n = jacobian.shape[0]
     every = np.unique(np.linspace(0, n - 1, _SAMPLE).astype("i8"))
-    basis = _cheapest(covariance, _rows_of(jacobian, every), noise[every])
+    typical, beside = Typical.of(covariance, _rows_of(jacobian, every)), noise[every]
     sample = _clusters(n)
     few, noise = _rows_of(jacobian, sample), noise[sample]
     exact = observe(covariance, few)
     unit = np.sqrt(np.outer(noise, noise))
     error = np.inf
     for sharpest in _SHARPER:
-        tried = _projected(covariance, few, basis, sharpest * noise, 0.0)
-        found = tried.product(gram, covariance, covariance.space.mirrored)
+        basis = typical.cheapest(sharpest * beside)
+        found = _projected(covariance, few, basis, sharpest * noise, 0.0).observe()
         error = float(np.max(np.abs(found - exact) / unit))
         if error <= tolerance:
             return Choice(covariance, basis, sharpest, error)
@@ -307,22 +323,60 @@ def _rows_of(jacobian: Any, rows: np.ndarray) -> RaggedJacobian:
     return ragged(out)
 
 
-def _cheapest(covariance: Kronecker, few: RaggedJacobian, noise: np.ndarray) -> Basis:
-    """The basis with which smooth and sharp footprints together cost least.
+@dataclass(frozen=True, eq=False)
+class Typical:
+    """Some observations, by which a basis is chosen.
 
-    A smooth footprint costs its projection on r fields, a sharp one its product with S.
+    Attributes
+    ----------
+    bases : of growing size
+    outside : (q, bases)
+        What could be missing of each footprint's variance in each of the bases.
     """
-    cells = covariance.space.size
-    largest = Basis.of(covariance.space, min(_SIZES[-1], cells))
-    best, cost = largest, np.inf
-    for size in _SIZES:
-        basis = largest.cut(min(size, cells))
-        found = _projected(covariance, few, basis, _SHARPER[0] * noise, 0.0)
-        share = found.sharp.row.size / max(found.smooth.row.size, 1)
-        now = basis.size * (cells / 2 + _NEAR) + share * cells * (cells / 2 + _NEAR)
-        if now < cost:
-            best, cost = basis, now
-    return best
+
+    rows: RaggedJacobian
+    pairs: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    bases: tuple[Basis, ...]
+    outside: np.ndarray
+
+    @classmethod
+    def of(cls, covariance: Kronecker, rows: RaggedJacobian) -> Typical:
+        cells = covariance.space.size
+        largest = Basis.of(covariance.space, min(_SIZES[-1], cells))
+        bases = tuple(largest.cut(min(size, cells)) for size in _SIZES)
+        pairs = pairs_of(rows, cells)
+        held, square = _in_basis(covariance, rows, pairs, largest)
+        value = np.concatenate(largest.values)
+        outside = [
+            basis.least * (square - np.einsum("kr,kr->k", *2 * (held[:, value > basis.least],)))
+            for basis in bases
+        ]
+        return cls(rows, pairs, bases, np.stack(outside, axis=1))
+
+    def cheapest(self, most: np.ndarray) -> Basis:
+        """The basis with which smooth and sharp footprints together cost least, at most `most` (n,) missing.
+
+        The weights are nanoseconds of a number in a product of sparse and dense, in one of dense arrays, and
+        on its way through memory.
+        """
+        row, _, begin, end = self.pairs
+        count, cells = max(row.size, 1), self.bases[0].fields.shape[0]
+        near = 8 * count / self.rows.shape[0]
+        cost = []
+        for basis, outside in zip(self.bases, self.outside.T, strict=True):
+            sharp = outside > most[row]
+            entries, _ = _entries(begin[sharp], end[sharp])
+            seen = np.unique(self.rows.columns[entries] % cells).size
+            smooth = basis.size * (0.1 * self.rows.values.size / count + 0.02 * near + 4.0)
+            cost.append(smooth + entries.size / count * (0.1 * seen + near))
+        return self.bases[int(np.argmin(cost))]
+
+
+def _entries(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the entries of some pieces one after another, and where each piece ends among them."""
+    stop = np.cumsum(end - begin)
+    shift = np.repeat(begin - (stop - (end - begin)), end - begin)
+    return shift + np.arange(shift.size), stop
 
 
 def _projected(
@@ -330,33 +384,67 @@ def _projected(
 ) -> Reduction:
     """The footprints in the basis, and those with more than `most` (n,) outside it as they are."""
     p, s = covariance.shape
-    row, hour, begin, end = pairs_of(stored, s)
-    scatter = scatterer(covariance, stored, "f4")
-    plain = Pieces.of(row, hour, lambda which: which, shape=(stored.shape[0], p), width=1)
+    n, in_time = stored.shape[0], sigma_of(covariance)[0]
+    flat = np.ascontiguousarray(sigma_of(covariance)[1].reshape(-1))
+    pairs, fields, sharp = [], [], []
+    for start, stop in stored.chunks(_ENTRIES):
+        rows = stored.part(start, stop)
+        row, hour, begin, end = found = pairs_of(rows, s)
+        held, square = _in_basis(covariance, rows, found, basis)
+        outside = square - np.einsum("kr,kr->k", held, held)
+        keep = np.flatnonzero(basis.least * outside > most[start + row])
+        entries, last = _entries(begin[keep], end[keep])
+        column, at = rows.columns[entries], np.repeat(hour[keep], end[keep] - begin[keep])
+        sigma = in_time[at] * flat[column - (0 if flat.size > s else at * s)]
+        sharp.append((start + row[keep], hour[keep], np.diff(last, prepend=0), column - at * s,
+                      (sigma * rows.values[entries]).astype("f4")))  # fmt: skip
+        pairs.append((start + row, hour))
+        fields.append(held)
+    row, hour = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
+    rest = Sharp.of(*(np.concatenate([part[k] for part in sharp]) for k in range(5)), shape=(n, p))
+    return Reduction(covariance, basis, _held(row, hour, fields, (n, p)), rest, truncation)
+
+
+def _in_basis(
+    covariance: Kronecker, rows: RaggedJacobian, pairs: tuple[np.ndarray, ...], basis: Basis
+) -> tuple[np.ndarray, np.ndarray]:
+    """Footprints times σ in the basis (q, r), and their sums of squares (q,)."""
+    _, hour, begin, end = pairs
+    in_time, per_cell = sigma_of(covariance)
+    flat = np.ascontiguousarray(per_cell.reshape(-1))
+    held, square = np.empty((hour.size, basis.size), dtype="f4"), np.empty(hour.size)
+
+    def part(a: int, b: int) -> None:
+        project_pieces(
+            begin[a:b],
+            end[a:b],
+            hour[a:b],
+            rows.columns,
+            rows.values,
+            flat,
+            basis.fields,
+            held[a:b],
+            square[a:b],
+        )
+        held[a:b] *= in_time[hour[a:b], None].astype("f4")
+        square[a:b] *= in_time[hour[a:b]] ** 2
+
+    in_parts(part, hour.size)
+    return held, square
+
+
+def _held(row: np.ndarray, hour: np.ndarray, fields: list[np.ndarray], shape: tuple[int, int]) -> Pieces:
+    """The fields in the order of hours; the list is emptied, so that they are held once."""
+    plain = Pieces.of(row, hour, lambda which: which, shape=shape, width=fields[0].shape[1], dtype="f4")
     place = np.empty(row.size, dtype="i8")
     place[plain.fields(0, row.size)] = np.arange(row.size)
-    held = np.empty((row.size, basis.size), dtype="f4")
-    outside = np.empty(row.size)
-    for start in range(0, row.size, _PIECES):
-        here = slice(start, min(start + _PIECES, row.size))
-        fields = scatter(begin[here], end[here], hour[here])
-        inside = np.empty((fields.shape[0], basis.size), dtype="f4")
-        basis.project(fields, inside)
-        held[place[here]] = inside
-        outside[here] = np.einsum("ks,ks->k", fields, fields) - np.einsum("kr,kr->k", inside, inside)
-    sharp = np.flatnonzero(basis.least * outside > most[row])
-    smooth = Pieces.of(
-        row, hour, lambda which: held[place[which]], shape=(stored.shape[0], p), width=basis.size, dtype="f4"
-    )
-    cells = Pieces.of(
-        row[sharp],
-        hour[sharp],
-        lambda which: scatter(begin[sharp[which]], end[sharp[which]], hour[sharp[which]]),
-        shape=(stored.shape[0], p),
-        width=basis.mirror.size,
-        dtype="f4",
-    )
-    return Reduction(covariance, basis, smooth, cells, truncation)
+    held = np.empty((row.size, fields[0].shape[1]), dtype="f4")
+    start = 0
+    while fields:
+        part = fields.pop(0)
+        held[place[start : start + part.shape[0]]] = part
+        start += part.shape[0]
+    return replace(plain, fields=lambda start, stop: held[start:stop])
 
 
 def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> LinearPosterior:

@@ -72,6 +72,8 @@ class Pieces:
 
     def near(self, t: int, rows: np.ndarray) -> slice:
         """The observations that begin by hour `t` and end when the first of `rows` begins, or later."""
+        if not rows.size:
+            return slice(0, 0)
         low = int(np.searchsorted(self.last, self.first[rows].min(), "left"))
         return slice(low, int(np.searchsorted(self.begun, t, "right")))
 
@@ -298,9 +300,7 @@ def gram(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
         add_product(out, rows, near.start, present @ swept[near].T, np.exp(base[near] - at[t]))
         add_fields(swept, rows, half, spread)
         add_fields(begins, rows, np.exp(begin[rows] - at[t]), present)
-    _add_transposed(out)
-    _far(out, pieces, at, lambda i, j: (begins[j] @ swept[i].T) * np.exp(base[i] - end[i]))
-    return _in_old_order(out, pieces.order)
+    return finished(out, pieces, time, lambda i, j: (begins[j] @ swept[i].T) * np.exp(base[i] - end[i]))
 
 
 def gram_slope(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
@@ -328,7 +328,6 @@ def gram_slope(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
         add_fields(late, rows, after * np.exp(after), spread)
         add_fields(begins, rows, np.exp(-before), present)
         add_fields(early, rows, before * np.exp(-before), present)
-    _add_transposed(out)
 
     def apart(i: slice, j: slice) -> np.ndarray:
         rest = end[i] - base[i]
@@ -337,7 +336,19 @@ def gram_slope(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:
         found = (gap + rest) * plain + early[j] @ swept[i].T - begins[j] @ late[i].T
         return np.asarray(found * np.exp(-rest))
 
-    _far(out, pieces, at, apart)
+    return finished(out, pieces, time, apart)
+
+
+def finished(
+    out: np.ndarray, pieces: Pieces, time: Matern, product: Callable[[slice, slice], np.ndarray]
+) -> np.ndarray:
+    """N + Nᵀ with the pairs that lie apart in time, in the old order of observations; in the memory of N.
+
+    product : slices i, j -> (j, i)
+        (E_i B_jᵀ)ᵀ, for the observations i that end before j begin.
+    """
+    _add_transposed(out)
+    _far(out, pieces, time.positions / time.length, product)
     return _in_old_order(out, pieces.order)
 
 

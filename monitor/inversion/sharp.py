@@ -1,0 +1,112 @@
+"""Sharp footprints: few, each on few cells, swept over time with whatever kernel is given between cells.
+
+As `monitor.inversion.sweep`, with sparse footprints: a product with the kernel costs the footprint's own
+cells times the cells that any sharp footprint sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.inversion.covariance.stationary import Matern
+from monitor.inversion.kernels import sweep_sparse
+from monitor.inversion.sweep import Pieces, finished
+
+
+@dataclass(frozen=True, eq=False)
+class Sharp:
+    """Footprints of single hours, ordered by hour.
+
+    Attributes
+    ----------
+    pieces : Pieces
+        Their observations and hours.
+    begin, end : (q,)
+        Where each has its entries.
+    cell : (entries,)
+        Number among `cells`.
+    value : (entries,) float32
+        Footprint times σ.
+    cells : (u,)
+        The cells that any of them sees.
+    """
+
+    pieces: Pieces
+    begin: np.ndarray
+    end: np.ndarray
+    cell: np.ndarray
+    value: np.ndarray
+    cells: np.ndarray
+
+    @property
+    def count(self) -> int:
+        return int(self.begin.size)
+
+    @classmethod
+    def of(
+        cls,
+        row: np.ndarray,
+        hour: np.ndarray,
+        length: np.ndarray,
+        cell: np.ndarray,
+        value: np.ndarray,
+        *,
+        shape: tuple[int, int],
+    ) -> Sharp:
+        """From pairs in any order, with `length` (q,) entries each; `shape` is (n, hours)."""
+        plain = Pieces.of(row, hour, lambda which: which, shape=shape, width=1)
+        by_hour = plain.fields(0, row.size)
+        end = np.cumsum(length)
+        cells, number = np.unique(cell, return_inverse=True)
+        return cls(plain, (end - length)[by_hour], end[by_hour], number.astype("i8"), value, cells)
+
+    def gram(self, time: Matern, kernel: np.ndarray) -> np.ndarray:
+        """Σ_tt' e^{−|t−t'|/τ} G_t K G_t'ᵀ (n, n) for a kernel K (u, u) in single precision."""
+        out, swept, begins, base = self._swept(time, kernel, slope=False)[:4]
+        end = (time.positions / time.length)[self.pieces.last]
+        return finished(
+            out, self.pieces, time, lambda i, j: (begins[j] @ swept[i].T) * np.exp(base[i] - end[i])
+        )
+
+    def gram_slope(self, time: Matern, kernel: np.ndarray) -> np.ndarray:
+        """Its derivative by ln τ."""
+        out, swept, begins, base, late, early = self._swept(time, kernel, slope=True)
+        at = time.positions / time.length
+        begin, end = at[self.pieces.first], at[self.pieces.last]
+
+        def apart(i: slice, j: slice) -> np.ndarray:
+            rest = end[i] - base[i]
+            gap = begin[j][:, None] - end[i][None, :]
+            plain = begins[j] @ swept[i].T
+            found = (gap + rest) * plain + early[j] @ swept[i].T - begins[j] @ late[i].T
+            return np.asarray(found * np.exp(-rest))
+
+        return finished(out, self.pieces, time, apart)
+
+    def _swept(self, time: Matern, kernel: np.ndarray, *, slope: bool) -> tuple[np.ndarray, ...]:
+        pieces, u = self.pieces, self.cells.size
+        n, at = pieces.n, time.positions / time.length
+        out = np.zeros((n, n))
+        swept, begins = (np.zeros((n, u), dtype="f4") for _ in range(2))
+        late, early = (np.zeros((n, u) if slope else (0, 0), dtype="f4") for _ in range(2))
+        base = at[pieces.first].copy()
+        near = np.array(
+            [
+                (where.start, where.stop)
+                for t in range(pieces.starts.size - 1)
+                for where in [pieces.near(t, pieces.row[pieces.starts[t] : pieces.starts[t + 1]])]
+            ],
+            dtype="i8",
+        )
+        sweep_sparse(
+            (pieces.starts, pieces.row, near, pieces.first),
+            (self.begin, self.end, self.cell, self.value),
+            np.ascontiguousarray(kernel, dtype="f4"),
+            at,
+            base,
+            (swept, begins, late, early),
+            out,
+        )
+        return out, swept, begins, base, late, early
