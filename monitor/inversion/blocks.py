@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,10 +28,8 @@ _Jacobian = Callable[[xr.Dataset, int], sp.csr_array]
 def build_block(
     block: FluxBlock,
     prior: xr.Dataset,
-    footprints: Mapping[str, Footprints],
-    table: ObservationTable,
-    grid: Grid,
-    epochs: Mapping[str, Interval],
+    sight: Sight,
+    epochs: Collection[Interval],
     assumptions: Assumptions,
 ) -> StateBlock:
     """The block with its Jacobian, prior mean and covariance.
@@ -39,26 +38,18 @@ def build_block(
     ------
     ContractError, GridError, InputError
     """
-    flux = _sum_of_sectors(block, prior)
-    if not grid.same_as(grid_of(flux)):
-        raise GridError(
-            f"the prior of block '{block.name}' is on another grid than the footprints",
-            expected=grid.describe(),
-            found=grid_of(flux).describe(),
-            remedy="cut or regrid the inventory to the footprints' grid",
-        )
-    reach = _reach_hours(footprints, table)
-    steps = time_steps(list(epochs.values()), block.step_days, reach)
-    seen_in = _reaching(steps, reach)
+    flux = _on_grid(block, _sum_of_sectors(block, prior), sight.grid)
+    steps = time_steps(list(epochs), block.step_days, sight.reach_hours)
+    seen_in = _reaching(steps, sight.reach_hours)
     mean = _step_means(block, flux, steps)
     correlation = block.correlation or assumptions.correlation
-    see = _Sight(footprints, table, _hour_weights(block, assumptions.selection.utc_offset_h))
+    weights = _hour_weights(block, assumptions.selection.utc_offset_h)
     if block.resolution == "cells":
-        seen = see(lambda part, hours: jacobian(part, seen_in, hours_resolved=hours))
+        seen = sight(lambda part, hours: jacobian(part, seen_in, hours_resolved=hours), weights)
         sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
         fields, prior_mean = None, mean
     else:
-        seen = see(_scaled(block, flux, seen_in))
+        seen = sight(_scaled(block, flux, seen_in), weights)
         fields = mean
         width = 1 if block.resolution == "pattern" else mean.shape[1]
         prior_mean = sigma = np.ones((steps.shape[0], width))
@@ -69,7 +60,7 @@ def build_block(
         prior_mean,
         sigma,
         fields,
-        _unit(block, correlation, steps, sigma, grid),
+        _unit(block, correlation, steps, sigma, sight.grid),
         _parameters(block, correlation, assumptions.estimate_scales),
     )
 
@@ -114,6 +105,17 @@ def _sum_of_sectors(block: FluxBlock, flux: xr.Dataset) -> xr.Dataset:
     return flux.drop_vars(["flux", "sector"]).assign(flux=total)
 
 
+def _on_grid(block: FluxBlock, flux: xr.Dataset, grid: Grid) -> xr.Dataset:
+    if not grid.same_as(grid_of(flux)):
+        raise GridError(
+            f"the prior of block '{block.name}' is on another grid than the footprints",
+            expected=grid.describe(),
+            found=grid_of(flux).describe(),
+            remedy="cut or regrid the inventory to the footprints' grid",
+        )
+    return flux
+
+
 def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.ndarray:
     """Mean flux in each step (p, n_cells); a flux of one time step is constant."""
     values = flux["flux"].values[0].reshape(flux.sizes["time"], -1)
@@ -137,12 +139,6 @@ def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.nda
     return np.asarray(sp.csr_array(weight / total[:, None]) @ values)
 
 
-def _reach_hours(footprints: Mapping[str, Footprints], table: ObservationTable) -> float:
-    """How far the footprints reach back [h]."""
-    levels = [level for inlet in table.inlets for level in levels_of(footprints[inlet])]
-    return float(max(_hours_resolved(level) for level in levels))
-
-
 def _hours_resolved(footprints: xr.Dataset) -> int:
     """Hours back with an age of their own; older influence sees the hour before (0: its own hour)."""
     return 0 if is_time_integrated(footprints) else int(footprints["hours_back"].values.max()) + 1
@@ -161,18 +157,32 @@ def _hour_weights(block: FluxBlock, utc_offset_h: float) -> Callable[[xr.Dataset
     return weights
 
 
-class _Sight:
-    """The Jacobian of the observations from that of the receptors: averages, and columns over levels."""
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the observations see, from footprints of receptors: averages of them, and columns over levels.
 
-    def __init__(
-        self,
-        footprints: Mapping[str, Footprints],
-        table: ObservationTable,
-        weights: Callable[[xr.Dataset], np.ndarray],
-    ) -> None:
-        self.footprints, self.table, self.weights = footprints, table, weights
+    Attributes
+    ----------
+    footprints
+        By inlet.
+    table : ObservationTable
+        Before differences are taken.
+    """
 
-    def __call__(self, of_receptors: _Jacobian) -> sp.csr_array:
+    footprints: Mapping[str, Footprints]
+    table: ObservationTable
+
+    @property
+    def grid(self) -> Grid:
+        return grid_of(levels_of(self.footprints[self.table.inlets[0]])[0])
+
+    @property
+    def reach_hours(self) -> float:
+        """How far the footprints reach back [h]."""
+        levels = [level for inlet in self.table.inlets for level in levels_of(self.footprints[inlet])]
+        return float(max(_hours_resolved(level) for level in levels))
+
+    def __call__(self, of_receptors: _Jacobian, weights: Callable[[xr.Dataset], np.ndarray]) -> sp.csr_array:
         """H (n, m), given what H is at some receptors of a dataset with so many resolved hours."""
         rows = []
         for inlet in self.table.inlets:
@@ -182,7 +192,7 @@ class _Sight:
             ):
                 used = np.unique(average.indices)
                 part = select_receptors(level, used)
-                operator = average[:, used] @ sp.diags_array(self.weights(part))
+                operator = average[:, used] @ sp.diags_array(weights(part))
                 parts.append(sp.csr_array(operator @ of_receptors(part, _hours_resolved(level))))
             rows.append(sum(parts[1:], start=parts[0]))
         return in_order(stacked(rows))

@@ -131,27 +131,35 @@ def mismatch_components(
                 Parameter("variability time", 3.0, 0.7 * freedom, "h"),
             )
         )
+    return parts + _transport_components(assumptions, table, reference, freedom)
+
+
+def _transport_components(
+    assumptions: Assumptions, table: ObservationTable, reference: np.ndarray, freedom: float
+) -> list[Component]:
+    """Errors of the transport, in proportion to the reference enhancement."""
+    mismatch = assumptions.mismatch
     # relative to the reference itself, so that a map of half the size means the same model
     least = mismatch.least_fraction * float(reference.mean())
     classes, factors = _hour_classes(table, assumptions, freedom) if mismatch.by_hour else (None, ())
-    parts.append(
+    parts: list[Component] = [
         TemporalProcess(
             "transport",
             table.hours,
-            station,
+            table.station.astype("i8"),
             np.hypot(reference, least),
             Parameter("transport fraction", mismatch.transport_fraction, LOOSE * freedom),
             Parameter("transport time", mismatch.correlation_hours, 0.7 * freedom, "h"),
             classes,
             factors,
         )
-    )
-    if mismatch.common_fraction > 0 and several:
+    ]
+    if mismatch.common_fraction > 0 and len(table.inlets) > 1:
         parts.append(
             TemporalProcess(
                 "common transport",
                 table.hours,
-                np.zeros(n, dtype="i8"),
+                np.zeros(table.n, dtype="i8"),
                 reference,
                 Parameter("common fraction", mismatch.common_fraction, freedom),
                 Parameter("common time", mismatch.correlation_hours, 0.7 * freedom, "h"),

@@ -15,7 +15,7 @@ from monitor.contracts import ensure_observations, grid_of
 from monitor.domain import Grid, Interval
 from monitor.errors import GridError, InputError, UnitError
 from monitor.inversion.assumptions import Assumptions
-from monitor.inversion.blocks import build_block, in_order
+from monitor.inversion.blocks import Sight, build_block, in_order
 from monitor.inversion.components import Combined, Component, ObservationModel
 from monitor.inversion.linear_problem import LinearProblem
 from monitor.inversion.mismatch import background_components, mismatch_components
@@ -101,22 +101,17 @@ class InverseProblem:
         grid = _common_grid(seen)
         flux_blocks, maps = _by_block(prior, assumed.state)
         assumed = replace(assumed, state=flux_blocks)
-        blocks = [build_block(b, maps[b.name], seen, elements, grid, periods, assumed) for b in flux_blocks]
+        sight = Sight(seen, elements)
+        blocks = [build_block(b, maps[b.name], sight, periods.values(), assumed) for b in flux_blocks]
         plain = np.sum([b.predicted() for b in blocks if not b.is_pattern], axis=0)
         reference = np.maximum(np.broadcast_to(plain, (elements.n,)), 0.0)
-        freedom = 1.0 if assumed.estimate_scales else 0.0
-        rest = (
-            *background_components(assumed.background, elements, periods, freedom),
-            *mismatch_components(assumed, elements, reference, freedom),
-        )
+        rest = _other_components(assumed, elements, periods, reference)
         at = _baseline_at(baseline, elements)
         table, operator = take_differences(elements, assumed.selection.differences)
         if operator is not None:
             blocks = [replace(b, jacobian=in_order(operator @ b.jacobian)) for b in blocks]
             rest = tuple(Combined(part, operator) for part in rest)
             at, reference = operator @ at, operator @ reference
-        components: tuple[Component, ...] = (*(b.component for b in blocks), *rest)
-        _ensure_names_differ(components)
         return cls(
             species=_common_species(observed, maps),
             grid=grid,
@@ -125,7 +120,7 @@ class InverseProblem:
             blocks=tuple(blocks),
             baseline=at,
             reference=reference,
-            model=ObservationModel(components),
+            model=ObservationModel(_named_apart((*(b.component for b in blocks), *rest))),
             assumptions=assumed,
             regions=ensure_regions_fit(whole_grid(grid) if regions is None else regions, grid),
             weights=np.ones(table.n),
@@ -291,7 +286,19 @@ def _by_block(
     return blocks, prior
 
 
-def _ensure_names_differ(components: tuple[Component, ...]) -> None:
+def _other_components(
+    assumed: Assumptions, table: ObservationTable, epochs: Mapping[str, Interval], reference: np.ndarray
+) -> tuple[Component, ...]:
+    """Background and errors."""
+    freedom = 1.0 if assumed.estimate_scales else 0.0
+    return (
+        *background_components(assumed.background, table, epochs, freedom),
+        *mismatch_components(assumed, table, reference, freedom),
+    )
+
+
+def _named_apart(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    """The components themselves, if no two have one name."""
     names = [c.name for c in components]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -300,6 +307,7 @@ def _ensure_names_differ(components: tuple[Component, ...]) -> None:
             expected=f"none of {', '.join(names[names.index(twice[0]) + 1 :])}",
             remedy="rename the block",
         )
+    return components
 
 
 def _span(table: ObservationTable) -> Interval:
