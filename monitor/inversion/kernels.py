@@ -92,12 +92,23 @@ def find_pieces(offsets, columns, cells, row, hour, begin):  # type: ignore[no-u
 def project_dense(begin, end, hour, columns, values, basis, out):  # type: ignore[no-untyped-def]
     """Footprints against the columns of basis (s, k): out (q, k), overwritten."""
     cells = basis.shape[0]
+    total = np.zeros(basis.shape[1])
     for q in range(begin.size):
-        out[q, :] = 0.0
+        total[:] = 0.0
         first = hour[q] * cells
         for k in range(begin[q], end[q]):
-            for a in range(basis.shape[1]):
-                out[q, a] += values[k] * basis[columns[k] - first, a]
+            value, row = values[k], basis[columns[k] - first]
+            for a in range(total.size):
+                total[a] += value * row[a]
+        out[q, :] = total
+
+
+@njit(cache=True, nogil=True)
+def lagged(table, down, across, start, stop, out):  # type: ignore[no-untyped-def]
+    """Write table[|y − y'|, |x − x'|] of some cells for the rows `start` … of out (u, u)."""
+    for i in range(start, stop):
+        for j in range(down.size):
+            out[i, j] = table[abs(down[i] - down[j]), abs(across[i] - across[j])]
 
 
 @njit(cache=True, nogil=True)

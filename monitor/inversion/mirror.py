@@ -14,6 +14,9 @@ from functools import cached_property
 
 import numpy as np
 
+from monitor.inversion.kernels import lagged
+from monitor.inversion.threads import in_parts
+
 #: What multiplies fields (k, s) by a correlation.
 Weigher = Callable[[np.ndarray], np.ndarray]
 
@@ -87,12 +90,13 @@ class Mirror:
 def between(
     mirror: Mirror, cells: np.ndarray, kernel: Callable[[np.ndarray], np.ndarray], steps: np.ndarray
 ) -> np.ndarray:
-    """The matrix kernel(distance) of some cells (u, u)."""
+    """The matrix kernel(distance) of some cells (u, u), in single precision."""
     down, across = np.arange(mirror.ny) * steps[0], np.arange(mirror.nx) * steps[1]
-    table = kernel(np.hypot(down[:, None], across[None, :])).ravel()
+    table = kernel(np.hypot(down[:, None], across[None, :])).astype("f4")
     y, x = np.divmod(cells, mirror.nx)
-    lag = np.abs(y[:, None] - y[None, :]) * mirror.nx + np.abs(x[:, None] - x[None, :])
-    return np.asarray(table[lag])
+    out = np.empty((cells.size, cells.size), dtype="f4")
+    in_parts(lambda a, b: lagged(table, y, x, a, b, out), cells.size)
+    return out
 
 
 def _both(cube: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

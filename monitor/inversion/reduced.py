@@ -54,7 +54,7 @@ TOLERANCE = 5e-3
 #: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
 #: the first that is good enough is taken.
 _SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
-_SIZES = (100, 200, 300, 450, 600, 800, 1000)
+_SIZES = (100, 200, 300, 400, 500, 600, 800)
 #: Cells above which the exact way costs far more.
 _MANY_CELLS = 1024
 #: Non-zeros of a ragged store that are projected at once.
@@ -137,7 +137,7 @@ class Basis:
 
     def outside(self, cells: np.ndarray, space: Matern, kernel: Kernel) -> np.ndarray:
         """S − ΦΦᵀSΦΦᵀ between some cells (u, u), S having the kernel, in single precision."""
-        out = between(self.mirror, cells, kernel, space.steps).astype("f4")
+        out = between(self.mirror, cells, kernel, space.steps)
         fields = self.fields[cells]
         out -= self.weigher(self.mirror.matrices(kernel, space.steps))(fields) @ fields.T
         return out
