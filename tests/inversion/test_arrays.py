@@ -15,8 +15,11 @@ from monitor.inversion import (
     Correlation,
     FluxBlock,
     Mismatch,
+    NewObservations,
     Selection,
     solve,
+    update,
+    windowed,
 )
 from monitor.inversion.posterior import flux_map
 
@@ -154,3 +157,32 @@ def test_positive_blocks_are_chosen_by_name():
     assert problem.mask().sum() == problem.columns["industry"].stop
     with pytest.raises(InputError, match="no unknowns are called 'shipping'.*industry"):
         problem.mask(["shipping"])
+
+
+def test_windows_take_the_plain_arrays_with_the_hours_of_the_table():
+    """An overlap that reaches back to the beginning leaves nothing out."""
+    problem = mixed(7).problem()
+    linear = problem.linear()
+    found = windowed(linear, 24.0, 1e4, times=problem.table.hours).totals
+    expected = solve(linear).totals
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-8)
+    np.testing.assert_allclose(found.covariance, expected.covariance, **BOTH)
+
+
+def test_the_last_day_continues_the_answer_of_those_before():
+    problem = mixed(8).problem()
+    linear = problem.linear()
+    late = problem.table.hours > problem.table.hours.max() - 24.0
+    order = np.concatenate([np.flatnonzero(~late), np.flatnonzero(late)])
+    before = replace(
+        linear,
+        jacobian=linear.jacobian[~late],
+        observations=linear.observations[~late],
+        mismatch_covariance=linear.mismatch_covariance.select(~late),
+    )
+    new = NewObservations(
+        linear.jacobian[late], linear.observations[late], linear.mismatch_covariance.select(order)
+    )
+    found, expected = update(solve(before), new).totals, solve(linear).totals
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-8)
+    np.testing.assert_allclose(found.covariance, expected.covariance, **BOTH)
