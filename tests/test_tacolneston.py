@@ -216,7 +216,7 @@ def test_student_t_gives_up_hours_in_which_the_air_changes(heavy):
 def test_student_t_leaves_days_as_calibrated_and_verdicts_as_they_were(outcome, posterior, heavy):
     """Days are missed by errors that are correlated: tails of the independent part do not change that.
 
-    Nine hours of 1,211 are given up; DOFS fall from 17 to 10, as the fitted departures from the map shrink too.
+    Nine hours of 1,211 are given up; DOFS fall from 17 to 10, as the fitted departures from the map shrink.
     The estimate falls from 572 ± 278 to 410 ± 297 kt a year, and zero is no longer excluded.
     """
     print(f"\n{said(heavy.posteriors['ch4'])}")
