@@ -75,7 +75,7 @@ class Preview:
                 f"observations    {n:,}",
                 f"unknowns        {m:,}: {blocks}",
                 f"footprints      {self.non_zeros:,} non-zeros, {self.non_zeros / (n * m):.1%} of H",
-                f"memory          about {self.memory_bytes / 2**30:.2g} GiB at the peak",
+                f"memory          about {_in_bytes(self.memory_bytes)} at the peak",
                 f"time            roughly {_in_words(self.seconds)}{fit}",
                 f"χ² of the prior {self.chi2:.3g}{part}",
                 f"DOFS            {least}{self.dofs:.3g} of fluxes, {self.background_dofs:.3g} of the inflow",
@@ -194,6 +194,10 @@ def _timed(work: object) -> float:
     begin = perf_counter()
     work()  # type: ignore[operator]
     return perf_counter() - begin
+
+
+def _in_bytes(size: float) -> str:
+    return f"{size / 2**30:.2g} GiB" if size > 2**30 else f"{max(size / 2**20, 1.0):.0f} MiB"
 
 
 def _in_words(seconds: float) -> str:
