@@ -158,3 +158,9 @@ class Assumptions:
     correlation: Correlation = field(default_factory=Correlation)
     selection: Selection = field(default_factory=Selection)
     estimate_scales: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.state, FluxBlock):
+            raise InputError(
+                "state is a tuple of blocks", found="one FluxBlock", remedy="state=(FluxBlock(…),)"
+            )

@@ -9,7 +9,7 @@ figures are then cross-fitted: each week is judged with the inflation found on t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Diagnostics:
     dofs: float
     background_share: float
     raw_loo_variance: float
-    standardised: np.ndarray
+    standardised: np.ndarray = field(repr=False)
     loo_variance: float
     loo_coverage: float
     loo_coverage_by_class: Mapping[str, float]

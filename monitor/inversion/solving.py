@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Numbers in H from which "auto" reduces H Q Hᵀ.
 _LARGE = 1_000_000_000
 METHODS = ("auto", "observations", "exact", "state", "reduced")
+EXACT = ("auto", "observations", "exact")
 LIKELIHOODS = ("gaussian", "student-t")
 POSITIVITIES = ("truncated", "lognormal")
 Likelihood = Literal["gaussian", "student-t"]
@@ -77,7 +78,8 @@ def solve(
         "observations" (or "exact"): by Ψ (n, n), exact for any number of unknowns.  "state": by the
         information matrix, exact, for independent errors and m below n.  "reduced": H Q Hᵀ in a basis of
         smooth fields, with its error measured and stated in `truncation`; for many cells.  "auto" takes
-        what is exact, and "reduced" only where the exact way would cost far more.
+        what is exact, and "reduced" only where the exact way would cost far more.  An `InverseProblem` is
+        solved exactly.
     likelihood
         "student-t" gives the independent part of the mismatch heavy tails, with `degrees_of_freedom`, so
         that outliers lose their weight; see `monitor.inversion.robust`.
@@ -99,6 +101,13 @@ def solve(
     _known("likelihood", likelihood, LIKELIHOODS)
     if not isinstance(problem, LinearProblem):
         if positivity is None:
+            if method not in EXACT:
+                raise InputError(
+                    "a problem from datasets is solved exactly, by its observations",
+                    expected=", ".join(EXACT),
+                    found=method,
+                    remedy=f'solve the same problem in plain arrays: inv.solve(problem.linear(), "{method}")',
+                )
             return _solve_datasets(problem, likelihood, degrees_of_freedom, fitted)
         # drawn from the problem in plain arrays, at the scales of the Gaussian one
         positive = problem.mask(() if positive is None else positive)

@@ -59,6 +59,13 @@ def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> 
     ------
     InputError, NumericalError
     """
+    if not isinstance(posterior, LinearPosterior):
+        raise InputError(
+            "an update takes the posterior of a problem in plain arrays",
+            expected="LinearPosterior",
+            found=type(posterior).__name__,
+            remedy="of an InverseProblem: that of inv.solve(problem.linear(posterior.values))",
+        )
     old, joined = posterior.problem, _joined(posterior.problem, new)
     factor = posterior.factor
     if isinstance(factor, WindowedFactor):

@@ -136,6 +136,14 @@ def windowed(
     ------
     InputError, NumericalError
     """
+    if not isinstance(problem, LinearProblem):
+        raise InputError(
+            "windows take a problem in plain arrays",
+            expected="LinearProblem",
+            found=type(problem).__name__,
+            remedy="of an InverseProblem: inv.windowed(problem.linear(fit.values), …, "
+            "times=problem.table.hours), with fit of inv.hyper.maximise_evidence",
+        )
     if not (window > 0 and overlap >= 0):
         raise InputError(
             "windows need a length, and an overlap that is not negative",
