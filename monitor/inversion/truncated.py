@@ -5,8 +5,8 @@ With the posterior N(x̂, P) as the reference and P⁻¹ as the mass, the paths 
     x(t) = x̂ + (x₀ − x̂) cos t + v sin t,    v ~ N(0, P)
 
 and nothing is rejected.  Where a chosen unknown falls to zero, the velocity is reflected in the metric of the
-mass, ``v ← v − 2 v_j P_·j / P_jj`` (Pakman & Paninski 2014, §2.2).  In time π/2 a path that meets no wall ends
-in a draw that is independent of its beginning.
+mass, ``v ← v − 2 v_j P_·j / P_jj`` (Pakman & Paninski 2014, §2.2).  In time π/2 a path that meets no wall
+ends in a draw that is independent of its beginning.
 
 The paper works with white unknowns and needs a root of P; here P is used through draws of it (a draw of prior
 and errors less what the inversion makes of it) and through its columns at the walls that are met, so that m
