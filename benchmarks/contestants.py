@@ -76,13 +76,17 @@ def whole(world: World, method: str) -> Outputs:
 def month(world: World, method: str) -> Outputs:
     """The mean of every hour and cell, 1σ of every cell's mean over the record, and the totals."""
     posterior = inv.solve(world.problem(), method=method)
-    hours, cells = world.city.hours, world.city.cells
-    means = inv.SeparableTotals(np.full((1, hours), 1.0 / hours), sp.eye_array(cells, format="csr"))
-    sigma = np.sqrt(posterior.variance_of(means))
+    sigma = np.sqrt(posterior.variance_of(means_of_cells(world)))
     totals = posterior.totals
     return _with_error(
         posterior, field=posterior.mean, sigma=sigma, totals=totals.mean, covariance=totals.covariance
     )
+
+
+def means_of_cells(world: World) -> inv.SeparableTotals:
+    """Every cell's mean over the record."""
+    hours, cells = world.city.hours, world.city.cells
+    return inv.SeparableTotals(np.full((1, hours), 1.0 / hours), sp.eye_array(cells, format="csr"))
 
 
 def year(world: World) -> Outputs:
@@ -98,7 +102,7 @@ def year_in_windows(world: World, window: float = WINDOW, overlap: float = OVERL
 
 def _year(world: World, posterior: inv.LinearPosterior) -> Outputs:
     totals = posterior.totals
-    field = posterior.mean.reshape(world.city.hours, world.city.cells).mean(axis=0)
+    field = posterior.mean_of(means_of_cells(world))
     return _with_error(posterior, field=field, totals=totals.mean, covariance=totals.covariance)
 
 

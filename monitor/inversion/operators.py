@@ -110,6 +110,8 @@ class RaggedJacobian:
         """The rows `rows` (k,), in that order, as they lie in the store."""
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         runs = [(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, breaks) if run.size]
+        if len(runs) == 1:
+            return self.part(*runs[0])
         parts = [self.part(start, stop) for start, stop in runs]
         length = np.diff(self.offsets)[rows]
         return RaggedJacobian(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -55,8 +55,14 @@ TOLERANCE = 5e-3
 #: the first that is good enough is taken.
 _SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
 _SIZES = (100, 200, 300, 400, 500, 600, 800)
+#: Order of the blocks up to which eigenvectors are worked out directly, and steps of the iteration beyond.
+_DIRECT, _ITERATIONS = 1200, 4
+#: Whether the four blocks are odd along the axes.
+_PARITY = ((0, 0), (0, 1), (1, 0), (1, 1))
 #: Cells above which the exact way costs far more.
 _MANY_CELLS = 1024
+#: Observations above which the parts of H Q Hᵀ are not worked out at the same time.
+_ALONE = 8192
 #: Non-zeros of a ragged store that are projected at once.
 _ENTRIES = 4_000_000
 #: Observations by which a basis is chosen.
@@ -71,13 +77,17 @@ class Basis:
     ----------
     vectors, values : four arrays (quarter, r_k), (r_k,)
     least : float
-        No eigenvalue that is left out is larger.
+        No eigenvalue that is left out is larger, as far as they have converged.
     """
 
-    mirror: Mirror
+    space: Matern
     vectors: tuple[np.ndarray, ...]
     values: tuple[np.ndarray, ...]
     least: float
+
+    @property
+    def mirror(self) -> Mirror:
+        return grid_of(self.space)
 
     @property
     def size(self) -> int:
@@ -102,10 +112,13 @@ class Basis:
         mirror = grid_of(space)
         quarter = mirror.size // 4
         count = min(quarter, int(1.2 * size / 4) + 2)
-        found = [_leading(block, count) for block in space.mirrored]
+        found = [
+            _leading(block, partial(_waves, space, odd), count)
+            for block, odd in zip(space.mirrored, _PARITY, strict=True)
+        ]
         # whatever was not worked out is below the smallest of each block
         least = max(float(value[-1]) for value, _ in found) if count < quarter else 0.0
-        return cls(mirror, tuple(v for _, v in found), tuple(value for value, _ in found), least).cut(size)
+        return cls(space, tuple(v for _, v in found), tuple(value for value, _ in found), least).cut(size)
 
     def cut(self, size: int) -> Basis:
         """The `size` leading eigenvectors."""
@@ -113,23 +126,30 @@ class Basis:
         least = max(float(every[size]) if size < every.size else 0.0, self.least)
         keep = [int(np.count_nonzero(v > least)) for v in self.values]
         return Basis(
-            self.mirror,
+            self.space,
             tuple(np.ascontiguousarray(v[:, :k]) for v, k in zip(self.vectors, keep, strict=True)),
             tuple(v[:k] for v, k in zip(self.values, keep, strict=True)),
             least,
         )
 
-    def correlation(self, matrices: list[np.ndarray]) -> list[np.ndarray]:
-        """The blocks of ΦᵀSΦ."""
+    def correlation(self, space: Matern, kernel: Kernel) -> list[np.ndarray]:
+        """The blocks of ΦᵀSΦ, S having the kernel."""
+        if space is self.space and kernel == space.correlation:
+            return self._own
+        matrices = self.mirror.matrices(kernel, space.steps)
         return [v.T @ (s @ v) for v, s in zip(self.vectors, matrices, strict=True)]
 
-    def weigher(self, matrices: list[np.ndarray]) -> Weigher:
-        """Fields in the basis -> times ΦᵀSΦ."""
-        inner = [block.astype("f4") for block in self.correlation(matrices)]
+    @cached_property
+    def _own(self) -> list[np.ndarray]:
+        return [v.T @ (s @ v) for v, s in zip(self.vectors, self.space.mirrored, strict=True)]
+
+    def weigher(self, inner: list[np.ndarray]) -> Weigher:
+        """Fields in the basis -> times ΦᵀSΦ, given its blocks."""
+        single = [block.astype("f4") for block in inner]
 
         def weigh(fields: np.ndarray) -> np.ndarray:
             out = np.empty_like(fields)
-            for block, matrix in zip(self.blocks, inner, strict=True):
+            for block, matrix in zip(self.blocks, single, strict=True):
                 np.matmul(fields[:, block], matrix, out=out[:, block])
             return out
 
@@ -139,15 +159,40 @@ class Basis:
         """S − ΦΦᵀSΦΦᵀ between some cells (u, u), S having the kernel, in single precision."""
         out = between(self.mirror, cells, kernel, space.steps)
         fields = self.fields[cells]
-        out -= self.weigher(self.mirror.matrices(kernel, space.steps))(fields) @ fields.T
+        out -= self.weigher(self.correlation(space, kernel))(fields) @ fields.T
         return out
 
 
-def _leading(matrix: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The largest eigenvalues of a covariance (k,), falling, and their vectors (size, k)."""
+def _leading(
+    matrix: np.ndarray, start: Callable[[int], np.ndarray], count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest eigenvalues of a covariance (k,), falling, and their vectors (size, k).
+
+    Of a large one by subspace iteration from `start` (count -> (size, count)), with a few vectors more than
+    are asked for (Halko, Martinsson & Tropp 2011, §4.5): as a basis they serve before they have converged.
+    """
     size = matrix.shape[0]
-    value, vectors = eigh(matrix, subset_by_index=[size - count, size - 1])
-    return value[::-1], vectors[:, ::-1]
+    if size <= _DIRECT or 2 * count > size:
+        value, vectors = eigh(matrix, subset_by_index=[size - count, size - 1])
+        return value[::-1], vectors[:, ::-1]
+    vectors = start(min(size, int(1.3 * count)))
+    for _ in range(_ITERATIONS):
+        vectors, _ = np.linalg.qr(matrix @ vectors)
+    value, inner = eigh(vectors.T @ (matrix @ vectors))
+    return value[::-1][:count], vectors @ inner[:, ::-1][:, :count]
+
+
+def _waves(space: Matern, odd: tuple[int, int], count: int) -> np.ndarray:
+    """Products of the eigenvectors along both axes of the grid, folded, the smoothest first (quarter, k)."""
+    along = []
+    for cells, step, block in zip((grid_of(space).ny, grid_of(space).nx), space.steps, odd, strict=True):
+        line = Mirror(cells, 1).matrices(space.correlation, (step, 1.0))[2 * block]
+        along.append(eigh(line))
+    (y_value, y_vectors), (x_value, x_vectors) = along
+    order = np.argsort(-np.outer(y_value, x_value), axis=None)[:count]
+    y, x = np.divmod(order, x_value.size)
+    fields = y_vectors[:, None, y] * x_vectors[None, :, x]
+    return np.asarray(fields.reshape(-1, order.size))
 
 
 def grid_of(space: Matern) -> Mirror:
@@ -203,14 +248,12 @@ class Reduction:
     def length_slopes(self, now: Kronecker) -> Iterator[np.ndarray]:
         """∂(H Q Hᵀ) by the logarithms of the lengths in time and space alone."""
         space, time = now.space, clock(now)
-        weigh = self.basis.weigher(space.mirrored)
-        yield self._scaled(
+        weigh = self.basis.weigher(self.basis.correlation(space, space.correlation))
+        yield self._sum(
             now,
-            *together(
-                lambda: gram_slope(self.smooth, time, weigh),
-                lambda: self.sharp.gram_slope(
-                    time, self.basis.outside(self.sharp.cells, space, space.correlation)
-                ),
+            lambda: gram_slope(self.smooth, time, weigh),
+            lambda: self.sharp.gram_slope(
+                time, self.basis.outside(self.sharp.cells, space, space.correlation)
             ),
         )
         yield self._gram(now, space.correlation_slope)
@@ -218,18 +261,27 @@ class Reduction:
     def _gram(self, now: Kronecker, kernel: Kernel) -> np.ndarray:
         """Σ T_tt' G_t K G_t'ᵀ for a kernel in space."""
         space, time = now.space, clock(now)
-        weigh = self.basis.weigher(self.basis.mirror.matrices(kernel, space.steps))
-        return self._scaled(
+        weigh = self.basis.weigher(self.basis.correlation(space, kernel))
+        return self._sum(
             now,
-            *together(
-                lambda: gram(self.smooth, time, weigh),
-                lambda: self.sharp.gram(time, self.basis.outside(self.sharp.cells, space, kernel)),
-            ),
+            lambda: gram(self.smooth, time, weigh),
+            lambda: self.sharp.gram(time, self.basis.outside(self.sharp.cells, space, kernel)),
         )
 
-    def _scaled(self, now: Kronecker, out: np.ndarray, sharp: np.ndarray) -> np.ndarray:
-        if self.sharp.count:
-            out += sharp
+    def _sum(
+        self, now: Kronecker, smooth: Callable[[], np.ndarray], sharp: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """The smooth and the sharp part, at the scale of `now`."""
+        if not self.sharp.count:
+            out = smooth()
+        elif self.smooth.n > _ALONE:
+            # one after the other: memory is dearer than time
+            rest = sharp()
+            out = smooth()
+            out += rest
+        else:
+            out, rest = together(smooth, sharp)
+            out += rest
         scale = (now.scale / self.covariance.scale) ** 2
         if scale != 1.0:
             out *= scale
@@ -456,8 +508,9 @@ def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> Linea
         When the prior is no `Kronecker` on a regular grid, or no basis is good enough.
     """
     reduction = reduction_of(problem, tolerance)
-    factor = observation_factor(problem, reduction.observe())
-    return solve_with(problem, factor, reduction.truncation)
+    signal, truncation = reduction.observe(), reduction.truncation
+    del reduction  # its footprints would lie beside the factor
+    return solve_with(problem, observation_factor(problem, signal), truncation)
 
 
 def reduction_of(problem: LinearProblem, tolerance: float = TOLERANCE) -> Reduction:

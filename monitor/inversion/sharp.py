@@ -63,7 +63,7 @@ class Sharp:
         return cls(plain, (end - length)[by_hour], end[by_hour], number.astype("i8"), value, cells)
 
     def gram(self, time: Matern, kernel: np.ndarray) -> np.ndarray:
-        """Σ_tt' e^{−|t−t'|/τ} G_t K G_t'ᵀ (n, n) for a kernel K (u, u) in single precision."""
+        """Σ_tt' e^{−|t−t'|/τ} G_t K G_t'ᵀ (n, n) for a kernel K (u, u), in single precision."""
         out, swept, begins, base = self._swept(time, kernel, slope=False)[:4]
         end = (time.positions / time.length)[self.pieces.last]
         return finished(
@@ -88,7 +88,7 @@ class Sharp:
     def _swept(self, time: Matern, kernel: np.ndarray, *, slope: bool) -> tuple[np.ndarray, ...]:
         pieces, u = self.pieces, self.cells.size
         n, at = pieces.n, time.positions / time.length
-        out = np.zeros((n, n))
+        out = np.zeros((n, n), dtype="f4")
         swept, begins = (np.zeros((n, u), dtype="f4") for _ in range(2))
         late, early = (np.zeros((n, u) if slope else (0, 0), dtype="f4") for _ in range(2))
         base = at[pieces.first].copy()

@@ -29,6 +29,8 @@ from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
 from monitor.inversion.operators import RaggedJacobian, row_chunk, select_rows
 
 _ROWS = 256
+#: Error of a reduced H Q Hᵀ relative to the mismatch, small beside what the windows leave out.
+_TOLERANCE = 1e-2
 #: What makes H Q Hᵀ of some rows, from their Jacobian and their numbers.
 Signal = Callable[[Any, np.ndarray], np.ndarray]
 Progress = Callable[[int, int], None]
@@ -191,7 +193,7 @@ def _signal(problem: LinearProblem, method: str) -> tuple[Signal, float]:
             remedy='use method="exact"',
         )
     noise = problem.mismatch_covariance.diagonal()
-    basis = choose(prior, problem.jacobian, noise)
+    basis = choose(prior, problem.jacobian, noise, _TOLERANCE)
     return lambda jacobian, rows: basis.reduction(jacobian, noise[rows]).observe(), basis.truncation
 
 
