@@ -141,7 +141,7 @@ def test_every_make_target_that_a_page_names_exists(page):
     assert named <= targets
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/index.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/index.md", "docs/inversion.md"])
 def test_every_file_that_a_page_links_to_exists(page):
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
