@@ -23,6 +23,8 @@ from monitor.inversion.sweep import in_space, pairs_of, ragged, sigma_of
 from monitor.inversion.threads import in_parts
 
 _ROWS = 512
+#: Numbers that are held at once.
+_ELEMENTS = 8_000_000
 
 
 def separable_cross(
@@ -43,11 +45,20 @@ def separable_cross(
         prior = np.outer(np.einsum("pa,pa->a", times, spread_time), own).reshape(-1)
     else:
         prior = np.kron(times.T @ spread_time, _dense(places @ _correlated(covariance.space, places).T))
-    a, (p, s), b = weights.shape[1], covariance.shape, places.shape[0]
-    if a * s < b * p:
+    if _times_are_fewer(jacobian, covariance.shape, weights.shape[1], places.shape[0]):
         return _times_first(jacobian, covariance, weights, places), prior
     field = (per_cell * _correlated(covariance.space, places)).T
-    return _places_first(jacobian, weights, np.ascontiguousarray(field), (p, s)), prior
+    return _places_first(jacobian, weights, np.ascontiguousarray(field), covariance.shape), prior
+
+
+def _times_are_fewer(jacobian: Any, shape: tuple[int, int], a: int, b: int) -> bool:
+    """Whether sums over A times, then B places, cost less than the other way, by a typical observation."""
+    p, s = shape
+    if isinstance(jacobian, np.ndarray):
+        return a * s < b * p
+    one = _stored(jacobian, jacobian.shape[0] // 2, jacobian.shape[0] // 2 + 1)
+    hours, entries = pairs_of(one, s)[0].size, one.values.size
+    return a * (entries + s * min(b, s / 2)) < b * (entries + a * hours)
 
 
 def separable_update(
@@ -59,8 +70,9 @@ def separable_update(
     weights = in_time[:, None] * time.matvec((totals.time * in_time).T)
     a, s = weights.shape[1], covariance.shape[1]
     field = np.zeros((a, s))
-    for start in range(0, jacobian.shape[0], _ROWS):
-        stop = min(start + _ROWS, jacobian.shape[0])
+    chunk = max(min(_ROWS, _ELEMENTS // (a * s)), 1)
+    for start in range(0, jacobian.shape[0], chunk):
+        stop = min(start + chunk, jacobian.shape[0])
         summed = _summed_over_time(jacobian, start, stop, weights, s).reshape(stop - start, a, s)
         field += np.einsum("i,ias->as", alpha[start:stop], summed)
     places = totals.space * per_cell
@@ -98,8 +110,9 @@ def _times_first(jacobian: Any, covariance: Kronecker, weights: np.ndarray, plac
     on_footprints = sp.issparse(places) or b > n * a
     right = places if on_footprints else _correlated(covariance.space, places)
     out = np.empty((n, a, b))
-    for start in range(0, n, _ROWS):
-        stop = min(start + _ROWS, n)
+    chunk = max(min(_ROWS, _ELEMENTS // (a * per_cell.size)), 1)
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
         cells = _summed_over_time(jacobian, start, stop, weights, per_cell.size) * per_cell
         seen = _correlated(covariance.space, cells) if on_footprints else cells
         out[start:stop] = np.asarray((right @ seen.T).T).reshape(stop - start, a, b)
