@@ -29,6 +29,7 @@ from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
 from monitor.inversion.operators import RaggedJacobian, row_chunk, select_rows
 
 _ROWS = 256
+_STORED = 4_000_000
 #: Error of a reduced H Q Hᵀ relative to the mismatch, small beside what the windows leave out.
 _TOLERANCE = 1e-2
 #: What makes H Q Hᵀ of some rows, from their Jacobian and their numbers.
@@ -218,10 +219,9 @@ def last_times(problem: LinearProblem) -> np.ndarray:
     p, s = prior.shape
     positions = np.asarray(getattr(prior.time, "positions", getattr(prior.time, "hours", None)))
     out = np.full(problem.n, -1)
-    for start in range(0, problem.n, _ROWS):
-        rows = row_chunk(problem.jacobian, start, min(start + _ROWS, problem.n))
-        row, column = (sp.csr_array(rows)[:, : p * s]).nonzero()
-        np.maximum.at(out, start + row, column // s)
+    for start, stop, columns, row in _entries(problem.jacobian):
+        inside = columns < p * s
+        np.maximum.at(out[start:stop], row[inside], columns[inside] // s)
     blind = np.flatnonzero(out < 0)
     if blind.size:
         raise InputError(
@@ -230,6 +230,19 @@ def last_times(problem: LinearProblem) -> np.ndarray:
             remedy="leave them out, or give times=",
         )
     return np.asarray(positions[out])
+
+
+def _entries(jacobian: Any) -> Iterator[tuple[int, int, np.ndarray, np.ndarray]]:
+    """Columns that rows `start` … `stop` − 1 see, with the number of the row among them."""
+    if isinstance(jacobian, RaggedJacobian):
+        for start, stop in jacobian.chunks(_STORED):
+            part = jacobian.part(start, stop)
+            yield start, stop, part.columns, np.repeat(np.arange(stop - start), np.diff(part.offsets))
+        return
+    for start in range(0, jacobian.shape[0], _ROWS):
+        stop = min(start + _ROWS, jacobian.shape[0])
+        row, columns = sp.csr_array(row_chunk(jacobian, start, stop)).nonzero()
+        yield start, stop, columns, row
 
 
 def _cuts(at: np.ndarray, window: float, overlap: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
