@@ -42,6 +42,7 @@ from monitor.inversion.positivity import (
     ensure_drawable,
     posterior_noise,
 )
+from monitor.inversion.progress import tracked
 
 Stated = Literal["mean", "median"]
 Solver = Callable[[LinearProblem], LinearPosterior]
@@ -295,7 +296,7 @@ def sample(target: Target, length: int, rng: np.random.Generator) -> tuple[np.nd
     tilt = target.tilt(offset)
     step, accepted = _LONGEST, []
     out = np.empty((CHAINS, length, target.problem.m))
-    for k in range(-BURN_IN, length):
+    for k in tracked("draws", range(-BURN_IN, length)):
         velocity = posterior_noise(target.laplace, CHAINS, rng)
         shorter = float(_SHORTER ** -rng.random())
         ahead, tilt_ahead, log_ratio = _path(target, offset, tilt, velocity, step * shorter)

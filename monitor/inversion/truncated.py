@@ -27,6 +27,7 @@ from monitor.inversion.positivity import (
     ensure_drawable,
     posterior_noise,
 )
+from monitor.inversion.progress import tracked
 
 CHAINS = 4
 #: Draws before the first that counts, in each chain.
@@ -66,7 +67,7 @@ def solve_truncated(
     rng = np.random.default_rng(seed)
     length = -(-draws // CHAINS)
     kept = np.empty((CHAINS * length, problem.m))
-    for chain in range(CHAINS):
+    for chain in tracked("chains", range(CHAINS)):
         walls.run(rng, kept[chain * length : (chain + 1) * length])
     return PositivePosterior(kept, CHAINS, problem, "truncated", positive, posterior)
 

@@ -27,6 +27,7 @@ from monitor.inversion.covariance import Block, Covariance, Kronecker, add_to
 from monitor.inversion.factor import factored
 from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
 from monitor.inversion.operators import RaggedJacobian, row_chunk, select_rows
+from monitor.inversion.progress import Progress, shown
 
 _ROWS = 256
 _STORED = 4_000_000
@@ -34,7 +35,6 @@ _STORED = 4_000_000
 _TOLERANCE = 1e-2
 #: What makes H Q Hᵀ of some rows, from their Jacobian and their numbers.
 Signal = Callable[[Any, np.ndarray], np.ndarray]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def windowed(
     method
         How H Q Hᵀ of a window is worked out: "exact", "reduced", or "auto" (reduced on grids of many cells).
     progress : callable (done, all), optional
-        Called after each window.
+        Called after each window; a bar on a terminal if absent.
 
     Raises
     ------
@@ -159,13 +159,13 @@ def windowed(
     signal, truncation = _signal(problem, method)
     cuts = list(_cuts(at, window, overlap))
     found, condition = [], 0.0
-    for k, (before, own) in enumerate(cuts):
-        rows = np.concatenate([before, own])
-        made, worst = window_of(problem, signal, rows, before.size)
-        found.append(made)
-        condition = max(condition, worst)
-        if progress:
-            progress(k + 1, len(cuts))
+    with shown("windows", progress) as done:
+        for k, (before, own) in enumerate(cuts):
+            rows = np.concatenate([before, own])
+            made, worst = window_of(problem, signal, rows, before.size)
+            found.append(made)
+            condition = max(condition, worst)
+            done(k + 1, len(cuts))
     factor = WindowedFactor(tuple(found), condition, problem.mismatch_covariance)
     return solve_with(problem, factor, truncation)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from monitor.inversion.components import Parameter
 from monitor.inversion.hyper.evidence import Evidence, log_evidence
 from monitor.inversion.hyper.optimum import Hyperparameters, maximum, neighbours
 from monitor.inversion.linear import LinearProblem
+from monitor.inversion.progress import Progress, shown
 
 if TYPE_CHECKING:
     from monitor.inversion.problem import InverseProblem
@@ -135,7 +136,7 @@ def maximise_evidence(
     start: np.ndarray | None = None,
     method: str = "auto",
     iterations: int = 60,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Fit:
     """The hyperparameters that maximise evidence times prior, with their Laplace covariance.
 
@@ -154,7 +155,8 @@ def maximise_evidence(
     method
         "auto", "exact" or "reduced", see `Evidence.of`; for a `LinearProblem`.
     progress : callable (done, total), optional
-        Called after each step of the search, with the number of steps at most.
+        Called after each step of the search, with the number of steps at most; a bar on a terminal if
+        absent.
 
     Raises
     ------
@@ -163,11 +165,12 @@ def maximise_evidence(
     NumericalError
         When Ψ is not positive definite at the start.
     """
-    if not isinstance(problem, LinearProblem):
-        return _fit_datasets(problem, fixed, start=start, iterations=iterations, progress=progress)
-    parameters = held(problem.parameters, fixed)
-    choices = {"start": start, "iterations": iterations, "progress": progress}
-    found, evidence = search(problem, parameters, method, **choices)
+    with shown("steps of the search", progress) as done:
+        if not isinstance(problem, LinearProblem):
+            return _fit_datasets(problem, fixed, start=start, iterations=iterations, progress=done)
+        parameters = held(problem.parameters, fixed)
+        choices = {"start": start, "iterations": iterations, "progress": done}
+        found, evidence = search(problem, parameters, method, **choices)
     return Fit(**vars(found), problem=problem.with_values(found.values), evidence=evidence)
 
 

@@ -8,7 +8,7 @@ that every step leaves the posterior as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from monitor.inversion.components import Parameter
 from monitor.inversion.hyper.evidence import Evidence
 from monitor.inversion.hyper.fit import MixedTotals, held, mixture, search
 from monitor.inversion.linear import LinearProblem
+from monitor.inversion.progress import Progress, shown
 
 #: Degrees of freedom of the long steps: tails heavier than those of a posterior with log-normal priors.
 _TAILS = 5.0
@@ -76,7 +77,7 @@ def sample(
     seed: int = 0,
     fixed: Collection[str] = (),
     method: str = "auto",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Sample:
     """Draw the hyperparameters of a linear problem from evidence times prior.
 
@@ -85,7 +86,7 @@ def sample(
     fixed, method
         As in `maximise_evidence`, which says where the chain begins.
     progress : callable (done, total), optional
-        Called after every step.
+        Called after every step; a bar on a terminal if absent.
 
     Raises
     ------
@@ -105,7 +106,8 @@ def sample(
     found, evidence = search(problem, parameters, method)
     target = _Target(evidence, parameters, np.log(found.values))
     root = np.linalg.cholesky(found.log_covariance[np.ix_(free, free)])
-    steps, logs, taken = _walk(target, root, draws, np.random.default_rng(seed), progress)
+    with shown("draws", progress) as done:
+        steps, logs, taken = _walk(target, root, draws, np.random.default_rng(seed), done)
     values = np.tile(found.values, (draws, 1))
     values[:, free] *= np.exp(steps @ root.T)
     size = np.full(free.size, np.nan)
@@ -140,7 +142,7 @@ def _walk(
     root: np.ndarray,
     draws: int,
     rng: np.random.Generator,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Places in units of `root` from the maximum (draws, q), ln of the target there, and the share taken."""
     q = root.shape[0]
@@ -158,8 +160,7 @@ def _walk(
             taken += k >= 0
         if k >= 0:
             places[k], logs[k] = here, log_here
-        if progress:
-            progress(k + _WARM_UP + 1, draws + _WARM_UP)
+        progress(k + _WARM_UP + 1, draws + _WARM_UP)
     return places, logs, taken / draws
 
 
