@@ -177,38 +177,46 @@ def scatter_pieces(begin, end, hour, columns, values, std, place, weight, out): 
 
 
 @njit(cache=True, nogil=True)
-def sweep_sparse(order, entries, kernel, at, base, fields, out):  # type: ignore[no-untyped-def]
+def spread_sparse(begin, end, cell, value, kernel, out):  # type: ignore[no-untyped-def]
+    """Sparse footprints times a kernel (u, u): out (q, u), overwritten."""
+    u = kernel.shape[0]
+    for q in range(begin.size):
+        here = out[q]
+        here[:] = 0.0
+        for k in range(begin[q], end[q]):
+            factor, line = value[k], kernel[cell[k]]
+            for c in range(u):
+                here[c] += factor * line[c]
+
+
+@njit(cache=True, nogil=True)
+def sweep_sparse(hours, order, entries, spread, at, base, fields, out):  # type: ignore[no-untyped-def]
     """The sweep of `monitor.inversion.sweep` for sparse footprints; with late and early also its slope.
 
-    order : starts (p + 1,), row (q,), near (p, 2), first (n,);  entries : begin, end (q,), cell, value;
-    kernel : (u, u);  at : (p,) hours and base : (n,) in e-foldings;  fields : swept, begins, late and early,
-    (n, u) or empty;  out : (n, n).  base, fields and out are updated.
+    hours : from, to;  order : starts (p + 1,), row (q,), near (p, 2), first (n,);  entries : begin, end
+    (q,), cell, value;  spread : (·, u) the footprints of these hours times the kernel;  at : (p,) hours and
+    base : (n,) in e-foldings;  fields : swept, begins, late and early, (n, u) or empty;  out : (n, n).
+    base, fields and out are updated.
     """
     starts, row, near, first = order
     begin, end, cell, value = entries
     swept, begins, late, early = fields
     slope = late.size > 0
-    u = kernel.shape[0]
-    spread = np.zeros((np.max(np.diff(starts)), u), kernel.dtype)
-    for t in range(at.size):
+    u, one = spread.shape[1], spread.dtype
+    for t in range(hours[0], hours[1]):
         for q in range(starts[t], starts[t + 1]):
-            i, here = row[q], spread[q - starts[t]]
-            here[:] = 0.0
-            for k in range(begin[q], end[q]):
-                factor, line = value[k], kernel[cell[k]]
-                for c in range(u):
-                    here[c] += factor * line[c]
+            i, here = row[q], spread[q - starts[hours[0]]]
             step = at[t] - base[i]
             if step > 20.0:
-                decay = kernel.dtype.type(np.exp(-step))
+                decay = one.type(np.exp(-step))
                 for c in range(u):
                     if slope:
-                        late[i, c] = decay * (late[i, c] - kernel.dtype.type(step) * swept[i, c])
+                        late[i, c] = decay * (late[i, c] - one.type(step) * swept[i, c])
                     swept[i, c] *= decay
                 base[i] = at[t]
                 step = 0.0
             if not slope:
-                weight = kernel.dtype.type(0.5 * np.exp(step))
+                weight = one.type(0.5 * np.exp(step))
                 for c in range(u):
                     swept[i, c] += weight * here[c]
         low, high = near[t]
@@ -223,13 +231,13 @@ def sweep_sparse(order, entries, kernel, at, base, fields, out):  # type: ignore
                 lag = at[t] - base[j]
                 out[i, j] += np.exp(-lag) * (plain * lag - lagged if slope else plain)
         for q in range(starts[t], starts[t + 1]):
-            i, here = row[q], spread[q - starts[t]]
+            i, here = row[q], spread[q - starts[hours[0]]]
             after = at[t] - base[i]
-            weight = kernel.dtype.type((1.0 if slope else 0.5) * np.exp(after))
+            weight = one.type((1.0 if slope else 0.5) * np.exp(after))
             for c in range(u):
                 swept[i, c] += weight * here[c]
                 if slope:
-                    late[i, c] += kernel.dtype.type(after) * weight * here[c]
+                    late[i, c] += one.type(after) * weight * here[c]
             before = at[t] - at[first[i]]
             for k in range(begin[q], end[q]):
                 begins[i, cell[k]] += value[k] * np.exp(-before)

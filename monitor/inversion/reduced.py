@@ -45,7 +45,7 @@ from monitor.inversion.sweep import (
     ragged,
     sigma_of,
 )
-from monitor.inversion.threads import in_parts, together
+from monitor.inversion.threads import in_parts
 
 Kernel = Callable[[np.ndarray], np.ndarray]
 
@@ -61,8 +61,6 @@ _DIRECT, _ITERATIONS = 1200, 4
 _PARITY = ((0, 0), (0, 1), (1, 0), (1, 1))
 #: Cells above which the exact way costs far more.
 _MANY_CELLS = 1024
-#: Observations above which the parts of H Q Hᵀ are not worked out at the same time.
-_ALONE = 8192
 #: Non-zeros of a ragged store that are projected at once.
 _ENTRIES = 4_000_000
 #: Observations by which a basis is chosen.
@@ -272,16 +270,10 @@ class Reduction:
         self, now: Kronecker, smooth: Callable[[], np.ndarray], sharp: Callable[[], np.ndarray]
     ) -> np.ndarray:
         """The smooth and the sharp part, at the scale of `now`."""
-        if not self.sharp.count:
-            out = smooth()
-        elif self.smooth.n > _ALONE:
-            # one after the other: memory is dearer than time
-            rest = sharp()
-            out = smooth()
-            out += rest
-        else:
-            out, rest = together(smooth, sharp)
-            out += rest
+        # the sharp part first: its fields are gone when the other matrix comes
+        rest = sharp() if self.sharp.count else np.zeros(())
+        out = smooth()
+        out += rest
         scale = (now.scale / self.covariance.scale) ** 2
         if scale != 1.0:
             out *= scale

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.inversion.covariance.stationary import Matern
-from monitor.inversion.kernels import sweep_sparse
-from monitor.inversion.sweep import Pieces, finished
+from monitor.inversion.kernels import spread_sparse, sweep_sparse
+from monitor.inversion.sweep import Pieces, chunks_of, finished
+from monitor.inversion.threads import in_parts
+
+#: Numbers in the products with the kernel that are held at once.
+_FIELDS = 8_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +96,22 @@ class Sharp:
         swept, begins = (np.zeros((n, u), dtype="f4") for _ in range(2))
         late, early = (np.zeros((n, u) if slope else (0, 0), dtype="f4") for _ in range(2))
         base = at[pieces.first].copy()
-        near = np.array(
-            [
-                (where.start, where.stop)
-                for t in range(pieces.starts.size - 1)
-                for where in [pieces.near(t, pieces.row[pieces.starts[t] : pieces.starts[t + 1]])]
-            ],
-            dtype="i8",
-        )
-        sweep_sparse(
-            (pieces.starts, pieces.row, near, pieces.first),
-            (self.begin, self.end, self.cell, self.value),
-            np.ascontiguousarray(kernel, dtype="f4"),
-            at,
-            base,
-            (swept, begins, late, early),
-            out,
-        )
+        starts = pieces.starts
+        near = [pieces.near(t, pieces.row[starts[t] : starts[t + 1]]) for t in range(at.size)]
+        order = starts, pieces.row, np.array([(w.start, w.stop) for w in near]), pieces.first
+        entries = self.begin, self.end, self.cell, self.value
+        fields, matrix = (swept, begins, late, early), np.ascontiguousarray(kernel, dtype="f4")
+        for first, stop in chunks_of(starts, max(_FIELDS // max(u, 1), 1)):
+            spread = self._spread(slice(starts[first], starts[stop]), matrix)
+            sweep_sparse((first, stop), order, entries, spread, at, base, fields, out)
         return out, swept, begins, base, late, early
+
+    def _spread(self, here: slice, kernel: np.ndarray) -> np.ndarray:
+        """Footprints times the kernel (k, u)."""
+        begin, end = self.begin[here], self.end[here]
+        out = np.empty((begin.size, kernel.shape[0]), dtype="f4")
+        in_parts(
+            lambda a, b: spread_sparse(begin[a:b], end[a:b], self.cell, self.value, kernel, out[a:b]),
+            begin.size,
+        )
+        return out

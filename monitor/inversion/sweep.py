@@ -261,23 +261,28 @@ def sigma_of(covariance: Kronecker) -> tuple[np.ndarray, np.ndarray]:
     return in_time, b * covariance.space.deviation[None, :]
 
 
+def chunks_of(starts: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """(first, stop) of hours with about so many pieces together: larger products, nearer to the machine's."""
+    first, hours = 0, starts.size - 1
+    while first < hours:
+        stop = max(int(np.searchsorted(starts, starts[first] + most, "right")) - 1, first + 1)
+        yield first, stop
+        first = stop
+
+
 def _hours(pieces: Pieces, weigh: Weigher) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
     """Hour after hour with influence: its number, rows, their footprints, and those times S."""
-    starts, hours = pieces.starts, pieces.starts.size - 1
-    most = max(_FIELDS // pieces.width, 1)
-    first = 0
-    while first < hours:
-        # products of several hours at once: larger, and so nearer to what the machine can do
-        stop = max(int(np.searchsorted(starts, starts[first] + most, "right")) - 1, first + 1)
+    starts = pieces.starts
+    for first, stop in chunks_of(starts, max(_FIELDS // pieces.width, 1)):
         begin = starts[first]
-        if starts[stop] > begin:
-            present = pieces.fields(begin, starts[stop])
-            spread = weigh(present)
-            for t in range(first, stop):
-                here = slice(starts[t] - begin, starts[t + 1] - begin)
-                if here.stop > here.start:
-                    yield t, pieces.row[starts[t] : starts[t + 1]], present[here], spread[here]
-        first = stop
+        if starts[stop] == begin:
+            continue
+        present = pieces.fields(begin, starts[stop])
+        spread = weigh(present)
+        for t in range(first, stop):
+            here = slice(starts[t] - begin, starts[t + 1] - begin)
+            if here.stop > here.start:
+                yield t, pieces.row[starts[t] : starts[t + 1]], present[here], spread[here]
 
 
 def gram(pieces: Pieces, time: Matern, weigh: Weigher) -> np.ndarray:

@@ -11,9 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 def kernel_threads() -> int:
@@ -34,15 +31,6 @@ def in_parts(work: Callable[[int, int], None], size: int, threads: int | None = 
     edges = [size * k // (4 * count) for k in range(4 * count + 1)]
     for done in [_pool(count).submit(work, a, b) for a, b in pairwise(edges) if b > a]:
         done.result()
-
-
-def together(first: Callable[[], T], second: Callable[[], T]) -> tuple[T, T]:
-    """Both results, worked out at the same time where there are threads for it."""
-    count = kernel_threads()
-    if count == 1:
-        return first(), second()
-    waiting = _pool(count).submit(second)
-    return first(), waiting.result()
 
 
 @lru_cache(maxsize=1)
