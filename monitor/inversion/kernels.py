@@ -133,11 +133,13 @@ def sum_over_time(offsets, columns, values, weights, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def project_pieces(begin, end, hour, columns, values, std, basis, out, square):  # type: ignore[no-untyped-def]
-    """Footprints times σ in a basis (s, r), and their sums of squares: out (q, r), square (q,), overwritten.
+def project_pieces(begin, end, hour, place, rows, std, in_time, basis, held, outside):  # type: ignore[no-untyped-def]
+    """Footprints times σ in an orthonormal basis, and the squares of what they have outside it.
 
-    begin, end, hour : (q,);  std : (s,) or (m,).
+    begin, end, hour, place : (q,);  rows : columns and values of a sparse store;  std : (s,) or (m,);
+    in_time : (p,);  basis : (s, r);  held : (·, r), the footprint q goes to held[place[q]];  outside : (q,).
     """
+    columns, values = rows
     cells = basis.shape[0]
     total = np.zeros(basis.shape[1], basis.dtype)
     for q in range(begin.size):
@@ -146,14 +148,16 @@ def project_pieces(begin, end, hour, columns, values, std, basis, out, square): 
         first = hour[q] * cells
         shift = first if std.size == cells else 0
         for k in range(begin[q], end[q]):
-            value = values[k] * std[columns[k] - shift]
+            value = values[k] * std[columns[k] - shift] * in_time[hour[q]]
             norm += value * value
             factor = basis.dtype.type(value)
             row = basis[columns[k] - first]
             for a in range(total.size):
                 total[a] += factor * row[a]
-        out[q, :] = total
-        square[q] = norm
+        for a in range(total.size):
+            held[place[q], a] = total[a]
+            norm -= np.float64(total[a]) * np.float64(total[a])
+        outside[q] = norm
 
 
 @njit(cache=True, nogil=True)

@@ -56,7 +56,7 @@ TOLERANCE = 5e-3
 _SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
 _SIZES = (100, 200, 300, 400, 500, 600, 800)
 #: Order of the blocks up to which eigenvectors are worked out directly, and steps of the iteration beyond.
-_DIRECT, _ITERATIONS = 1200, 4
+_DIRECT, _ITERATIONS = 600, 4
 #: Whether the four blocks are odd along the axes.
 _PARITY = ((0, 0), (0, 1), (1, 0), (1, 1))
 #: Cells above which the exact way costs far more.
@@ -389,12 +389,10 @@ class Typical:
         largest = Basis.of(covariance.space, min(_SIZES[-1], cells))
         bases = tuple(largest.cut(min(size, cells)) for size in _SIZES)
         pairs = pairs_of(rows, cells)
-        held, square = _in_basis(covariance, rows, pairs, largest)
-        value = np.concatenate(largest.values)
-        outside = [
-            basis.least * (square - np.einsum("kr,kr->k", *2 * (held[:, value > basis.least],)))
-            for basis in bases
-        ]
+        held = np.empty((pairs[0].size, largest.size), dtype="f4")
+        beyond = _project(covariance, rows, pairs, largest, np.arange(pairs[0].size), held)
+        value, square = np.concatenate(largest.values), held.astype("f8") ** 2
+        outside = [b.least * (beyond + square[:, value <= b.least].sum(axis=1)) for b in bases]
         return cls(rows, pairs, bases, np.stack(outside, axis=1))
 
     def cheapest(self, most: np.ndarray) -> Basis:
@@ -430,65 +428,60 @@ def _projected(
     p, s = covariance.shape
     n, in_time = stored.shape[0], sigma_of(covariance)[0]
     flat = np.ascontiguousarray(sigma_of(covariance)[1].reshape(-1))
-    pairs, fields, sharp = [], [], []
-    for start, stop in stored.chunks(_ENTRIES):
-        rows = stored.part(start, stop)
-        row, hour, begin, end = found = pairs_of(rows, s)
-        held, square = _in_basis(covariance, rows, found, basis)
-        outside = square - np.einsum("kr,kr->k", held, held)
-        keep = np.flatnonzero(basis.least * outside > most[start + row])
+    chunks = list(stored.chunks(_ENTRIES))
+    pairs = [pairs_of(stored.part(*chunk), s) for chunk in chunks]
+    row = np.concatenate([found[0] + start for (start, _), found in zip(chunks, pairs, strict=True)])
+    hour = np.concatenate([found[1] for found in pairs])
+    smooth = Pieces.of(row, hour, lambda which: which, shape=(n, p), width=basis.size, dtype="f4")
+    place = np.empty(row.size, dtype="i8")
+    place[smooth.fields(0, row.size)] = np.arange(row.size)
+    held = np.empty((row.size, basis.size), dtype="f4")
+    sharp, done = [], 0
+    for chunk, found in zip(chunks, pairs, strict=True):
+        rows, (row, hour, begin, end) = stored.part(*chunk), found
+        outside = _project(covariance, rows, found, basis, place[done : done + row.size], held)
+        done += row.size
+        keep = np.flatnonzero(basis.least * outside > most[chunk[0] + row])
         entries, last = _entries(begin[keep], end[keep])
         column, at = rows.columns[entries], np.repeat(hour[keep], end[keep] - begin[keep])
         sigma = in_time[at] * flat[column - (0 if flat.size > s else at * s)]
-        sharp.append((start + row[keep], hour[keep], np.diff(last, prepend=0), column - at * s,
-                      (sigma * rows.values[entries]).astype("f4")))  # fmt: skip
-        pairs.append((start + row, hour))
-        fields.append(held)
-    row, hour = (np.concatenate([pair[k] for pair in pairs]) for k in (0, 1))
+        value = (sigma * rows.values[entries]).astype("f4")
+        sharp.append((chunk[0] + row[keep], hour[keep], np.diff(last, prepend=0), column - at * s, value))
     rest = Sharp.of(*(np.concatenate([part[k] for part in sharp]) for k in range(5)), shape=(n, p))
-    return Reduction(covariance, basis, _held(row, hour, fields, (n, p)), rest, truncation)
+    smooth = replace(smooth, fields=lambda start, stop: held[start:stop])
+    return Reduction(covariance, basis, smooth, rest, truncation)
 
 
-def _in_basis(
-    covariance: Kronecker, rows: RaggedJacobian, pairs: tuple[np.ndarray, ...], basis: Basis
-) -> tuple[np.ndarray, np.ndarray]:
-    """Footprints times σ in the basis (q, r), and their sums of squares (q,)."""
+def _project(
+    covariance: Kronecker,
+    rows: RaggedJacobian,
+    pairs: tuple[np.ndarray, ...],
+    basis: Basis,
+    place: np.ndarray,
+    held: np.ndarray,
+) -> np.ndarray:
+    """Footprints times σ in the basis, to held[place]; the squares of what they have outside it (q,)."""
     _, hour, begin, end = pairs
     in_time, per_cell = sigma_of(covariance)
-    flat = np.ascontiguousarray(per_cell.reshape(-1))
-    held, square = np.empty((hour.size, basis.size), dtype="f4"), np.empty(hour.size)
+    flat, in_time = np.ascontiguousarray(per_cell.reshape(-1)), np.ascontiguousarray(in_time)
+    outside, store, fields = np.empty(hour.size), (rows.columns, rows.values), basis.fields
 
     def part(a: int, b: int) -> None:
         project_pieces(
             begin[a:b],
             end[a:b],
             hour[a:b],
-            rows.columns,
-            rows.values,
+            place[a:b],
+            store,
             flat,
+            in_time,
             basis.fields,
-            held[a:b],
-            square[a:b],
+            held,
+            outside[a:b],
         )
-        held[a:b] *= in_time[hour[a:b], None].astype("f4")
-        square[a:b] *= in_time[hour[a:b]] ** 2
 
     in_parts(part, hour.size)
-    return held, square
-
-
-def _held(row: np.ndarray, hour: np.ndarray, fields: list[np.ndarray], shape: tuple[int, int]) -> Pieces:
-    """The fields in the order of hours; the list is emptied, so that they are held once."""
-    plain = Pieces.of(row, hour, lambda which: which, shape=shape, width=fields[0].shape[1], dtype="f4")
-    place = np.empty(row.size, dtype="i8")
-    place[plain.fields(0, row.size)] = np.arange(row.size)
-    held = np.empty((row.size, fields[0].shape[1]), dtype="f4")
-    start = 0
-    while fields:
-        part = fields.pop(0)
-        held[place[start : start + part.shape[0]]] = part
-        start += part.shape[0]
-    return replace(plain, fields=lambda start, stop: held[start:stop])
+    return outside
 
 
 def solve_reduced(problem: LinearProblem, tolerance: float = TOLERANCE) -> LinearPosterior:
