@@ -54,9 +54,9 @@ TOLERANCE = 5e-3
 #: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
 #: the first that is good enough is taken.
 _SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
-_SIZES = (100, 200, 300, 400, 500, 600, 800)
+_SIZES = (100, 200, 300, 400, 500, 600)
 #: Order of the blocks up to which eigenvectors are worked out directly, and steps of the iteration beyond.
-_DIRECT, _ITERATIONS = 600, 4
+_DIRECT, _ITERATIONS = 1200, 4
 #: Whether the four blocks are odd along the axes.
 _PARITY = ((0, 0), (0, 1), (1, 0), (1, 1))
 #: Cells above which the exact way costs far more.
@@ -464,7 +464,8 @@ def _project(
     _, hour, begin, end = pairs
     in_time, per_cell = sigma_of(covariance)
     flat, in_time = np.ascontiguousarray(per_cell.reshape(-1)), np.ascontiguousarray(in_time)
-    outside, store, fields = np.empty(hour.size), (rows.columns, rows.values), basis.fields
+    outside, store = np.empty(hour.size), (rows.columns, rows.values)
+    fields = basis.fields  # once, before threads ask for it
 
     def part(a: int, b: int) -> None:
         project_pieces(
@@ -475,7 +476,7 @@ def _project(
             store,
             flat,
             in_time,
-            basis.fields,
+            fields,
             held,
             outside[a:b],
         )
