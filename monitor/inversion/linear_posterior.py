@@ -127,7 +127,8 @@ class LinearPosterior:
     alpha : (n,)
         P r.
     truncation : float
-        Relative error of H Q Hᵀ where it was reduced, measured; 0 when exact.
+        Where H Q Hᵀ was reduced its largest error relative to √(R_ii R_jj), measured on some observations; on
+        all of them it is a few times larger.  0 when exact.
     weights : (n,)
         Of the observations: 1, unless a likelihood with heavy tails trusts some of them less.
     """
