@@ -222,8 +222,8 @@ class Reduction:
     sharp : Sharp
         The sharp ones on their cells.
     truncation : float
-        Largest error against the exact H Q Hᵀ found for clusters of observations, relative to √(R_ii R_jj), at
-        the lengths of `covariance`; among all observations it is a few times larger.
+        Largest error against the exact H Q Hᵀ found for clusters of observations, relative to
+        √(R_ii R_jj), at the lengths of `covariance`; among all observations it is a few times larger.
     """
 
     covariance: Kronecker
