@@ -24,7 +24,7 @@ from monitor.inversion.threads import in_parts
 
 _ROWS = 512
 #: Numbers that are held at once.
-_ELEMENTS = 8_000_000
+_ELEMENTS = 4_000_000
 
 
 def separable_cross(

@@ -16,7 +16,7 @@ from monitor.inversion.sweep import Pieces, chunks_of, finished
 from monitor.inversion.threads import in_parts
 
 #: Numbers in the products with the kernel that are held at once.
-_FIELDS = 8_000_000
+_FIELDS = 1_500_000
 
 
 @dataclass(frozen=True, eq=False)
