@@ -21,7 +21,7 @@ Outputs = dict[str, Any]
 
 OURS = ("monitor.inversion.linear", "monitor.inversion.solving", "monitor.inversion.reduced")
 #: Hours of a window of the windowed solution, and those it shares with its neighbours.
-WINDOW, OVERLAP = 21 * 24, 7 * 24
+WINDOW, OVERLAP = 14 * 24, 7 * 24
 
 
 @dataclass(frozen=True)

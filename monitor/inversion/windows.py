@@ -31,8 +31,6 @@ from monitor.inversion.progress import Progress, shown
 
 _ROWS = 256
 _STORED = 4_000_000
-#: Error of a reduced H Q Hᵀ relative to the mismatch, small beside what the windows leave out.
-_TOLERANCE = 1e-2
 #: What makes H Q Hᵀ of some rows, from their Jacobian and their numbers.
 Signal = Callable[[Any, np.ndarray], np.ndarray]
 
@@ -194,7 +192,7 @@ def _signal(problem: LinearProblem, method: str) -> tuple[Signal, float]:
             remedy='use method="exact"',
         )
     noise = problem.mismatch_covariance.diagonal()
-    basis = choose(prior, problem.jacobian, noise, _TOLERANCE)
+    basis = choose(prior, problem.jacobian, noise)
     return lambda jacobian, rows: basis.reduction(jacobian, noise[rows]).observe(), basis.truncation
 
 
