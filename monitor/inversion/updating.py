@@ -17,13 +17,25 @@ from scipy.sparse.linalg import LinearOperator, onenormest
 
 from monitor.errors import InputError
 from monitor.inversion.covariance import Block, Covariance, Diagonal, as_covariance
+from monitor.inversion.covariance.base import is_covariance
 from monitor.inversion.factor import ObservationFactor, factored
-from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
+from monitor.inversion.linear import (
+    LinearPosterior,
+    LinearProblem,
+    solve_observations,
+    solve_state,
+    solve_with,
+)
+from monitor.inversion.linear_problem import checked_vector
 from monitor.inversion.operators import RaggedJacobian, as_jacobian, forward, row_chunk
+from monitor.inversion.robust import reweighted
 from monitor.inversion.windows import WindowedFactor, window_of
 
 #: New observations whose products with Q are worked out at once.
 _ROWS = 16
+#: Vectors by which two covariances are compared, and what rounding may make of their products.
+_PROBES = 3
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +48,7 @@ class NewObservations:
     observations : (k,)
     mismatch_covariance
         Of the new observations alone, if their errors are independent of the older ones; else a covariance
-        of all n + k, the older first.
+        of all n + k, the older first, whose leading block is that of the older ones.
     """
 
     jacobian: Any
@@ -47,8 +59,9 @@ class NewObservations:
 def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> LinearPosterior:
     """The posterior with further observations, at the same hyperparameters.
 
-    After `solve` it equals solving with all observations at once; after `windowed` the new observations are
-    another window, with the last one as its overlap.
+    After `solve` it equals solving with all observations at once; a solution by the state, whose unknowns are
+    few, is solved afresh.  After `windowed` the new observations are another window, with the last one as its
+    overlap.  Observations that lost weight to a Student-t likelihood keep it; the new ones have weight 1.
 
     Parameters
     ----------
@@ -66,17 +79,17 @@ def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> 
             found=type(posterior).__name__,
             remedy="of an InverseProblem: that of inv.solve(problem.linear(posterior.values))",
         )
-    old, joined = posterior.problem, _joined(posterior.problem, new)
+    old, joined = posterior.problem, _joined(posterior.problem, new, posterior.weights)
     factor = posterior.factor
     if isinstance(factor, WindowedFactor):
-        return solve_with(joined, _another_window(factor, joined, old.n), posterior.truncation)
-    if isinstance(factor, ObservationFactor):
-        return solve_with(joined, _grown(factor, joined, old.n), posterior.truncation)
-    raise InputError(
-        "a solution by the state cannot be continued",
-        expected='a posterior by method="observations" or "reduced", or by inv.windowed',
-        found=type(factor).__name__,
-    )
+        found = solve_with(joined, _another_window(factor, joined, old.n), posterior.truncation)
+    elif isinstance(factor, ObservationFactor):
+        found = solve_with(joined, _grown(factor, joined, old.n), posterior.truncation)
+    elif isinstance(joined.mismatch_covariance, Diagonal):
+        found = solve_state(joined)
+    else:
+        found = solve_observations(joined)
+    return replace(found, weights=np.concatenate([posterior.weights, np.ones(joined.n - old.n)]))
 
 
 def _another_window(factor: WindowedFactor, joined: LinearProblem, n: int) -> WindowedFactor:
@@ -133,8 +146,8 @@ def _columns(covariance: Covariance, start: int) -> np.ndarray:
     return covariance.matvec(unit)
 
 
-def _joined(old: LinearProblem, new: NewObservations | LinearProblem) -> LinearProblem:
-    """One problem with the observations of both."""
+def _joined(old: LinearProblem, new: NewObservations | LinearProblem, weights: np.ndarray) -> LinearProblem:
+    """One problem with the observations of both; `weights` are those of the old ones."""
     jacobian = as_jacobian(new.jacobian)
     if jacobian.shape[1] != old.m:
         raise InputError(
@@ -143,23 +156,62 @@ def _joined(old: LinearProblem, new: NewObservations | LinearProblem) -> LinearP
             found=str(tuple(jacobian.shape)),
             remedy="let the state cover the new hours from the beginning",
         )
-    values = np.asarray(new.observations, dtype="f8")
-    return replace(
+    values = checked_vector(new.observations, jacobian.shape[0], "observations", "rows of the new jacobian")
+    given, n = new.mismatch_covariance, old.n + values.size
+    joint = _size(given) == n
+    covariance = (
+        as_covariance(given, n, "mismatch_covariance")
+        if joint
+        else _beside(old.mismatch_covariance, as_covariance(given, values.size, "mismatch_covariance"))
+    )
+    joined = replace(
         old,
         jacobian=_stacked(old.jacobian, jacobian),
         observations=np.concatenate([old.observations, values]),
-        mismatch_covariance=_joint(old.mismatch_covariance, new.mismatch_covariance, values.size),
+        mismatch_covariance=covariance,
     )
+    if joint:
+        if not (weights == 1).all():
+            joined = reweighted(joined, np.concatenate([weights, np.ones(values.size)]))
+        _ensure_continues(joined.mismatch_covariance, old.mismatch_covariance)
+    return joined
 
 
-def _joint(old: Covariance, new: Any, k: int) -> Covariance:
-    size = getattr(new, "size", 0) if isinstance(new, Covariance) else np.shape(new)[:1]
-    if size in (old.size + k, (old.size + k,)):
-        return as_covariance(new, old.size + k, "mismatch_covariance")
-    alone = as_covariance(new, k, "mismatch_covariance of the new observations")
-    if isinstance(old, Diagonal) and isinstance(alone, Diagonal):
-        return Diagonal(np.concatenate([old.diagonal(), alone.diagonal()]))
-    return Block((old, alone))
+def _size(covariance: Any) -> int:
+    """Number of observations of a covariance or an array; 0 of a number."""
+    if is_covariance(covariance):
+        return int(covariance.size)
+    shape = np.shape(covariance)
+    return int(shape[0]) if shape else 0
+
+
+def _beside(old: Covariance, new: Covariance) -> Covariance:
+    """Of independent observations."""
+    if isinstance(old, Diagonal) and isinstance(new, Diagonal):
+        return Diagonal(np.concatenate([old.diagonal(), new.diagonal()]))
+    return Block((old, new))
+
+
+def _ensure_continues(joint: Covariance, old: Covariance) -> None:
+    """Raise `InputError` where the leading block of a joint covariance is not the old one.
+
+    Products with a few random vectors are compared (Freivalds 1979), beside the variances.
+    """
+    n = old.size
+    probe = np.zeros((joint.size, _PROBES))
+    probe[:n] = np.random.default_rng(0).standard_normal((n, _PROBES))
+    pairs = np.column_stack([joint.diagonal()[:n], joint.matvec(probe)[:n]])
+    known = np.column_stack([old.diagonal(), old.matvec(probe[:n])])
+    apart = np.flatnonzero((np.abs(pairs - known) > _SAME * np.abs(known).max()).any(axis=1))
+    if apart.size:
+        i = int(apart[0])
+        raise InputError(
+            "the leading block of the joint mismatch_covariance is not that of the older observations",
+            expected=f"the covariance that they were solved with, of variance {known[i, 0]:.6g} at index {i}",
+            found=f"variance {pairs[i, 0]:.6g} there; {apart.size} of {n} rows differ",
+            remedy="give the older observations first, with the same errors; "
+            "of independent new ones their own covariance alone",
+        )
 
 
 def _stacked(old: Any, new: Any) -> Any:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor import inversion as inv
 from monitor.errors import InputError
+from monitor.inversion import robust
 from monitor.inversion.windows import last_times
 
 cov = inv.covariance
@@ -217,7 +218,40 @@ def test_new_observations_of_other_unknowns_are_refused():
         inv.update(inv.solve(first, "exact"), replace(new, jacobian=np.ones((2, 7))))
 
 
-def test_a_solution_by_the_state_says_that_it_cannot_be_continued():
-    problem = inv.LinearProblem(np.ones((9, 2)), np.arange(9.0), 0.0, 1.0, 1.0)
-    with pytest.raises(InputError, match="cannot be continued"):
-        inv.update(inv.solve(problem, "state"), inv.NewObservations(np.ones((1, 2)), [1.0], 1.0))
+@pytest.mark.parametrize("correlated", [False, True])
+def test_a_solution_by_the_state_is_continued(correlated):
+    """Few unknowns and independent errors are solved by the state; what comes may have correlated errors."""
+    rng = np.random.default_rng(0)
+    h, y = rng.normal(size=(9, 2)), rng.normal(size=9)
+    error = np.diag(rng.uniform(0.5, 1.0, 9))
+    error[7, 8] = error[8, 7] = 0.3 if correlated else 0.0
+    totals = np.ones((1, 2))
+    first = inv.LinearProblem(h[:7], y[:7], 0.0, 1.0, np.diagonal(error)[:7], totals)
+    whole = inv.LinearProblem(h, y, 0.0, 1.0, error, totals)
+    own = error[7:, 7:] if correlated else np.diagonal(error)[7:]
+    found = inv.update(inv.solve(first), inv.NewObservations(h[7:], y[7:], own))
+    # matrices of condition below 100, by two ways
+    agree(found, inv.solve(whole, "observations"), 1e-12)
+
+
+def test_observations_without_weight_stay_without():
+    """Solving with all observations, the old ones at the weights that they were given."""
+    problem = record(5, 40, correlated=False)
+    y = problem.observations.copy()
+    y[3] += 30.0
+    first, new = cut(replace(problem, observations=y), 30)
+    trusted = inv.solve(first, "exact", likelihood="student-t")
+    alone = problem.mismatch_covariance.diagonal()[30:]
+    weights = np.concatenate([trusted.weights, np.ones(10)])
+    whole = inv.solve(robust.reweighted(replace(problem, observations=y), weights), "exact")
+    for covariance in (alone, new.mismatch_covariance):
+        found = inv.update(trusted, replace(new, mismatch_covariance=covariance))
+        np.testing.assert_array_equal(found.weights, weights)
+        agree(found, whole, 1e-9)
+
+
+def test_a_joint_covariance_that_changes_old_errors_is_refused():
+    first, new = cut(record(1, 10), 8)
+    other = cov.Sum((new.mismatch_covariance, cov.Diagonal(np.full(10, 1e-3))))
+    with pytest.raises(InputError, match="leading block.*index 0.*independent"):
+        inv.update(inv.solve(first, "exact"), replace(new, mismatch_covariance=other))
