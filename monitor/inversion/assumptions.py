@@ -56,7 +56,8 @@ class Mismatch:
     Attributes
     ----------
     instrument_floor_ppm
-        Least instrument error.
+        Least instrument error.  An error that is not known (NaN) is the median of the station's; where none
+        is known it is this floor, which must then be positive.
     representation_ppm
         Independent, every observation; with several stations a factor each is estimated.
     variability_factor

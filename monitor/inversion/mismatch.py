@@ -105,7 +105,7 @@ def mismatch_components(
 ) -> list[Component]:
     """R: instrument, representation, variability, transport and transport common to all stations."""
     mismatch, n = assumptions.mismatch, table.n
-    instrument = np.maximum(np.nan_to_num(table.uncertainty, nan=0.0), mismatch.instrument_floor_ppm)
+    instrument = _instrument(table, mismatch.instrument_floor_ppm)
     station = table.station.astype("i8")
     several = len(table.inlets) > 1
     parts: list[Component] = [
@@ -166,6 +166,26 @@ def _transport_components(
             )
         )
     return parts
+
+
+def _instrument(table: ObservationTable, floor: float) -> np.ndarray:
+    """1σ of the instrument (n,), `floor` at least; where it is not known, the median of the station's."""
+    sigma = table.uncertainty.copy()
+    for k, inlet in enumerate(table.inlets):
+        own = table.station == k
+        lost = own & np.isnan(sigma)
+        if not lost.any():
+            continue
+        known = sigma[own & ~lost]
+        if not known.size and floor == 0:
+            raise InputError(
+                f"the uncertainty of {inlet} is not known",
+                expected="an 'uncertainty' in some observation, or mismatch.instrument_floor_ppm > 0",
+                found=f"NaN in all {int(lost.sum())} observations, and a floor of 0",
+                remedy="state mismatch.instrument_floor_ppm",
+            )
+        sigma[lost] = np.median(known) if known.size else floor
+    return np.asarray(np.maximum(sigma, floor))
 
 
 def _known_spread(table: ObservationTable) -> np.ndarray:

@@ -19,6 +19,7 @@ from monitor.contracts import USABLE, Flag, Reason, ensure_footprints, ensure_ob
 from monitor.domain import Interval
 from monitor.errors import InputError
 from monitor.inversion.assumptions import Selection
+from monitor.inversion.ensure import ensure_known, ensure_uncertainty
 from monitor.inversion.receptors import Average, Column, Difference, stacked
 
 _HOUR = np.timedelta64(3600, "s").astype("timedelta64[ns]")
@@ -109,7 +110,7 @@ def join(
     InputError
         When an inlet has observations but no footprints, or nothing at all is left.
     """
-    _ensure_known(observations, footprints, selection)
+    ensure_known(observations, footprints, selection.differences)
     inlets = tuple(sorted(observations))
     hours = [_hours_of(i, observations[i], footprints[i], epochs, selection) for i in inlets]
     hours = _simultaneous(hours, selection)
@@ -182,25 +183,6 @@ def take_differences(
 def levels_of(footprints: Footprints) -> tuple[xr.Dataset, ...]:
     """The datasets of an inlet: one, or one per level."""
     return (footprints,) if isinstance(footprints, xr.Dataset) else tuple(footprints)
-
-
-def _ensure_known(
-    observations: Mapping[str, xr.Dataset], footprints: Mapping[str, Footprints], selection: Selection
-) -> None:
-    missing = sorted(set(observations) - set(footprints))
-    if missing:
-        raise InputError(
-            f"no footprints for {', '.join(missing)}",
-            expected="one footprint source per inlet used",
-            found=", ".join(sorted(footprints)) or "none",
-        )
-    named = {name for d in selection.differences for name in (d.downwind, d.upwind)}
-    unknown = sorted(named - set(observations))
-    if unknown:
-        raise InputError(
-            f"a difference names stations without observations: {', '.join(unknown)}",
-            expected=", ".join(sorted(observations)),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,6 +292,7 @@ def _part(hours: _Hours, selection: Selection) -> _Part:
         poor = np.isin(day, days[count < selection.min_hours]) & (reason == "")
         reason = np.where(poor, TOO_FEW, reason)
     used = np.flatnonzero(reason == "")
+    ensure_uncertainty(hours.inlet, hours.observations["uncertainty"].values, hours.row[used])
     label = day[used] if selection.average == "daily" else time[used]
     average = Average(used, np.unique(label, return_inverse=True)[1])
     n, group = average.n, average.group

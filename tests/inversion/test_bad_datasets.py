@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 from small_worlds import CELLS, GRID, flux, interval, make_world
 
+from monitor.contracts import Flag
 from monitor.errors import ContractError, GridError, InputError, UnitError
 from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Selection
 from monitor.inversion.totals import whole_grid
@@ -43,6 +44,50 @@ def test_a_value_that_is_not_a_number_but_flagged_good(world):
         assemble(
             world, observations={**world.observations, "S0-50m": changed(observed, "mole_fraction", values)}
         )
+
+
+@pytest.mark.parametrize("value", [-0.1, np.inf, -np.inf])
+def test_an_uncertainty_that_is_no_size_of_an_error(world, value):
+    observed = world.observations["S0-50m"]
+    sigma = observed["uncertainty"].values.copy()
+    sigma[5] = value
+    broken = changed(observed, "uncertainty", sigma)
+    with pytest.raises(InputError, match=rf"uncertainty of S0-50m.*index 5.*found: {value}; 1 such"):
+        assemble(world, observations={**world.observations, "S0-50m": broken})
+    flag = observed["flag"].values.copy()
+    flag[5] = Flag.BAD
+    unused = changed(broken, "flag", flag)
+    assert assemble(world, observations={**world.observations, "S0-50m": unused}).table.n == 23
+
+
+def with_instrument(world, floor: float, sigma: np.ndarray):
+    """Its problem with `sigma` of the first station."""
+    name = "S0-50m"
+    stated = replace(world.assumptions.mismatch, instrument_floor_ppm=floor)
+    problem = assemble(
+        replace(world, assumptions=replace(world.assumptions, mismatch=stated)),
+        observations={**world.observations, name: changed(world.observations[name], "uncertainty", sigma)},
+    )
+    (instrument,) = [c for c in problem.model.components if c.name == "instrument"]
+    variance = instrument.covariance(problem.values_of("instrument", problem.model.starts)).diagonal()
+    return np.sqrt(variance[problem.table.names == name])
+
+
+def test_an_unknown_uncertainty_is_no_perfect_instrument(world):
+    """Unknown ones are the median of the station's known ones; of a station without any, the floor."""
+    n = world.observations["S0-50m"].sizes["time"]
+    sigma = np.linspace(0.2, 0.6, n)
+    sigma[[0, 3]] = np.nan
+    expected = np.where(np.isnan(sigma), np.median(sigma[np.isfinite(sigma)]), sigma)
+    # squared and rooted once
+    np.testing.assert_allclose(with_instrument(world, 0.0, sigma), expected, rtol=1e-15)
+    np.testing.assert_allclose(with_instrument(world, 0.5, sigma), np.maximum(expected, 0.5), rtol=1e-15)
+    unknown = np.full(n, np.nan)
+    np.testing.assert_allclose(with_instrument(world, 0.3, unknown), 0.3, rtol=1e-15)
+    with pytest.raises(
+        InputError, match=r"uncertainty of S0-50m is not known.*NaN in all 12.*instrument_floor_ppm"
+    ):
+        with_instrument(world, 0.0, unknown)
 
 
 def test_observations_in_ppb(world):
