@@ -17,7 +17,7 @@ from scipy.sparse.linalg import LinearOperator, onenormest
 
 from monitor.errors import InputError
 from monitor.inversion.covariance import Block, Covariance, Diagonal, as_covariance
-from monitor.inversion.covariance.base import is_covariance
+from monitor.inversion.covariance.base import is_covariance, scaled_rows
 from monitor.inversion.factor import ObservationFactor, factored
 from monitor.inversion.linear import (
     LinearPosterior,
@@ -122,15 +122,17 @@ def _grown(factor: ObservationFactor, joined: LinearProblem, n: int) -> Observat
 
 
 def _condition(lower: np.ndarray) -> float:
-    """Condition number of L Lᵀ (1-norm, estimated; Higham & Tisseur 2000)."""
+    """Condition number of L Lᵀ, scaled to a diagonal of ones (1-norm, estimated; Higham & Tisseur 2000)."""
     n = lower.shape[0]
+    root = np.sqrt(np.einsum("ij,ij->i", lower, lower))
 
     def divide(v: np.ndarray) -> np.ndarray:
-        half = solve_triangular(lower, v, lower=True, check_finite=False)
-        return np.asarray(solve_triangular(lower, half, lower=True, trans="T", check_finite=False))
+        half = solve_triangular(lower, scaled_rows(root, v), lower=True, check_finite=False)
+        back = solve_triangular(lower, half, lower=True, trans="T", check_finite=False)
+        return scaled_rows(root, back)
 
     def multiply(v: np.ndarray) -> np.ndarray:
-        return np.asarray(lower @ (lower.T @ v))
+        return scaled_rows(1.0 / root, lower @ (lower.T @ scaled_rows(1.0 / root, v)))
 
     norms = [
         float(onenormest(LinearOperator((n, n), f, rmatvec=f, matmat=f, rmatmat=f, dtype="f8")))
