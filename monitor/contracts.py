@@ -224,6 +224,13 @@ def _ensure_finite(dataset: xr.Dataset, name: str, variable: str) -> None:
         raise _fail(name, f"'{variable}' is not finite at {tuple(map(int, at))}", found=str(values[at]))
 
 
+def _ensure_not_negative(dataset: xr.Dataset, name: str, variable: str) -> None:
+    values = dataset[variable].values
+    if values.size and values.min() < 0:
+        at = int(np.argmax(values < 0))
+        raise _fail(name, f"'{variable}' is negative at index {at}", expected="≥ 0", found=str(values[at]))
+
+
 def ensure_observations(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset` itself if it keeps the observations contract, else `ContractError`."""
     name = f"observations {dataset.attrs.get('station', '?')}"
@@ -330,6 +337,8 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
     ):
         _ensure_units(dataset, name, value, units.FOOTPRINT)
         _ensure_finite(dataset, name, value)
+        _ensure_not_negative(dataset, name, value)
+        _ensure_not_negative(dataset, name, count)
         total = int(dataset[count].sum())
         if total != dataset[cell].size:
             raise _fail(
@@ -337,9 +346,14 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
             )
         cells = dataset[cell].values
         if cells.size and not (0 <= cells.min() and cells.max() < n_cells):
+            at = int(np.argmax((cells < 0) | (cells >= n_cells)))
             raise _fail(
-                name, f"'{cell}' out of the grid", expected=f"0 … {n_cells - 1}", found=str(cells.max())
+                name,
+                f"'{cell}' out of the grid at index {at}",
+                expected=f"0 … {n_cells - 1}",
+                found=str(cells[at]),
             )
+    _ensure_not_negative(dataset, name, "hours_back")
     return dataset
 
 

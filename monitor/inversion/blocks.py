@@ -34,6 +34,8 @@ def build_block(
 ) -> StateBlock:
     """The block with its Jacobian, prior mean and covariance.
 
+    A prior of several times covers every step wholly; one of a single time is constant, whatever its year.
+
     Raises
     ------
     ContractError, GridError, InputError
@@ -117,26 +119,34 @@ def _on_grid(block: FluxBlock, flux: xr.Dataset, grid: Grid) -> xr.Dataset:
 
 
 def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.ndarray:
-    """Mean flux in each step (p, n_cells); a flux of one time step is constant."""
+    """Mean flux in each step (p, n_cells); a flux of one time is constant, whatever its year.
+
+    Raises
+    ------
+    InputError
+        When a flux of several times does not cover a step wholly.
+    """
     values = flux["flux"].values[0].reshape(flux.sizes["time"], -1)
     if values.shape[0] == 1:
         return np.repeat(values, steps.shape[0], axis=0)
     bounds = flux["time_bnds"].values
     start = np.maximum(bounds[None, :, 0], steps[:, None, 0])
     end = np.minimum(bounds[None, :, 1], steps[:, None, 1])
-    weight = np.maximum((end - start) / np.timedelta64(1, "s"), 0.0)
-    total = weight.sum(axis=1)
-    lost = np.flatnonzero(total == 0)
+    covered = np.maximum((end - start).astype("i8"), 0)
+    total, length = covered.sum(axis=1), (steps[:, 1] - steps[:, 0]).astype("i8")
+    lost = np.flatnonzero(total < length)
     if lost.size:
+        first, hours = steps[lost[0]], (length - total)[lost[0]] / 3.6e12
         raise InputError(
             f"the prior of block '{block.name}' does not cover the time of the footprints",
             expected=f"{str(steps[0, 0])[:16]} … {str(steps[-1, 1])[:16]}",
-            found=f"{str(bounds[0, 0])[:16]} … {str(bounds[-1, 1])[:16]}; step {int(lost[0])} "
-            f"({str(steps[lost[0], 0])[:16]} …) and {lost.size - 1} others are outside",
+            found=f"{str(bounds[0, 0])[:16]} … {str(bounds[-1, 1])[:16]}; {hours:g} hours are missing in "
+            f"step {int(lost[0])} ({str(first[0])[:16]} … {str(first[1])[:16]}), and {lost.size - 1} other steps "
+            "are not covered wholly",
             remedy="give a prior that begins as many hours earlier as the footprints reach back, or one of a "
             "single time, which is taken as constant",
         )
-    return np.asarray(sp.csr_array(weight / total[:, None]) @ values)
+    return np.asarray(sp.csr_array(covered / total[:, None]) @ values)
 
 
 def _hours_resolved(footprints: xr.Dataset) -> int:

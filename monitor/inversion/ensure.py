@@ -20,7 +20,7 @@ def ensure_numbers(
             value = getattr(owner, name)
             if value is None:
                 continue
-            number = float(value) if isinstance(value, Real) and type(value) is not bool else np.nan
+            number = float(value) if isinstance(value, Real) else np.nan
             if not np.isfinite(number) or number < 0 or (number == 0 and names is positive):
                 raise InputError(
                     f"{type(owner).__name__}.{name} is out of range",

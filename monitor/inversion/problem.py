@@ -80,7 +80,8 @@ class InverseProblem:
             one inlet.  An inlet with an averaging kernel (`Column`) has a footprint for each level.
         prior
             Flux datasets on the footprints' grid, by block name; a dataset alone serves every block, each
-            with its own sectors.
+            with its own sectors.  One of several times must cover the steps; one of a single time is constant
+            in time, whatever its year.
         regions
             Area fractions on the footprints' grid; all cells together if absent.
         assumptions

@@ -155,15 +155,35 @@ def test_a_footprint_that_reaches_to_a_time_before_the_flux(world, resolution):
     assemble(early, prior={"total": hourly(world, "2023-02-26", "2023-03-03")})
 
 
-def test_a_gap_of_the_flux_that_is_seen(world):
+@pytest.mark.parametrize("resolution", ["cells", "scalings", "pattern"])
+def test_a_step_that_the_flux_covers_in_part(world, resolution):
+    """Ten of the 48 hours of the only step are in no time of the flux."""
+    block = FluxBlock("total", resolution=resolution)
+    early = replace(world, assumptions=replace(world.assumptions, state=(block,)))
+    full = hourly(world, "2023-02-26", "2023-03-03")
+    assemble(early, prior={"total": full})
+    for lost in (np.r_[80:90], np.r_[full.sizes["time"] - 10 : full.sizes["time"]]):
+        gap = full.drop_isel(time=lost)
+        with pytest.raises(InputError, match=r"prior of block 'total'.*10 hours are missing in step 0"):
+            assemble(early, prior={"total": gap})
+
+
+def test_a_gap_of_the_flux_that_is_seen_before_the_first_step(world):
     block = FluxBlock("total", resolution="pattern")
     early = replace(world, assumptions=replace(world.assumptions, state=(block,)))
     full = hourly(world, "2023-02-26", "2023-03-03")
-    gap = full.isel(time=np.r_[0:80, 90 : full.sizes["time"]])
-    with pytest.raises(
-        InputError, match=r"the prior of block 'total'.*hours of S0-50m.*no time step.*2023-03-01T08"
-    ):
+    gap = full.drop_isel(time=np.r_[50:70])
+    with pytest.raises(InputError, match=r"the prior of block 'total'.*hours of S0-50m.*no time step"):
         assemble(early, prior={"total": gap})
+
+
+def test_a_flux_of_a_single_time_is_constant_whatever_its_year(world):
+    """An inventory of one year serves another."""
+    prior = world.prior["total"]
+    bounds = np.array([["2012-01-01", "2013-01-01"]], dtype="datetime64[ns]")
+    old = prior.assign_coords(time=("time", bounds[:, 0]), time_bnds=(("time", "bnds"), bounds))
+    (block,), (expected,) = assemble(world, prior={"total": old}).blocks, world.problem().blocks
+    np.testing.assert_array_equal(block.prior, expected.prior)
 
 
 def test_a_prior_of_another_gas(world):
