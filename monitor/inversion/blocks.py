@@ -141,8 +141,8 @@ def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.nda
             f"the prior of block '{block.name}' does not cover the time of the footprints",
             expected=f"{str(steps[0, 0])[:16]} … {str(steps[-1, 1])[:16]}",
             found=f"{str(bounds[0, 0])[:16]} … {str(bounds[-1, 1])[:16]}; {hours:g} hours are missing in "
-            f"step {int(lost[0])} ({str(first[0])[:16]} … {str(first[1])[:16]}), and {lost.size - 1} other steps "
-            "are not covered wholly",
+            f"step {int(lost[0])} ({str(first[0])[:16]} … {str(first[1])[:16]}), and {lost.size - 1} other "
+            "steps are not covered wholly",
             remedy="give a prior that begins as many hours earlier as the footprints reach back, or one of a "
             "single time, which is taken as constant",
         )

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from numbers import Real
 
 import numpy as np
+import xarray as xr
 
-from monitor.errors import InputError
+from monitor import units
+from monitor.errors import InputError, UnitError
 from monitor.inversion.receptors import Difference
 
 
@@ -60,3 +62,30 @@ def ensure_known(
             f"a difference names stations without observations: {', '.join(unknown)}",
             expected=", ".join(sorted(observed)),
         )
+
+
+def ensure_baseline(baseline: xr.DataArray | None) -> None:
+    """Refuse a background that is no series over time in µmol mol⁻¹."""
+    if baseline is None:
+        return
+    if not isinstance(baseline, xr.DataArray) or baseline.dims != ("time",) or "time" not in baseline.coords:
+        raise InputError(
+            "the baseline is no series over time",
+            expected="an xarray.DataArray with dims ('time',) and its coordinate",
+            found=_described(baseline),
+            remedy="a constant is xr.DataArray([c, c], coords={'time': [first, last]}, dims='time', "
+            f"attrs={{'units': '{units.MOLE_FRACTION}'}})",
+        )
+    if baseline.attrs.get("units") != units.MOLE_FRACTION:
+        raise UnitError(
+            "the baseline is in a wrong unit",
+            expected=f"{units.MOLE_FRACTION}, as the observations",
+            found=repr(baseline.attrs.get("units")),
+            remedy=f"convert it (monitor.units), and set attrs['units'] = '{units.MOLE_FRACTION}'",
+        )
+
+
+def _described(given: object) -> str:
+    """Its type, and the dims where it has some: never its values."""
+    kind = type(given).__name__
+    return f"{kind} with dims {given.dims}" if isinstance(given, xr.DataArray) else kind

@@ -17,6 +17,7 @@ from monitor.errors import GridError, InputError, UnitError
 from monitor.inversion.assumptions import Assumptions
 from monitor.inversion.blocks import Sight, build_block, in_order
 from monitor.inversion.components import Combined, Component, ObservationModel
+from monitor.inversion.ensure import ensure_baseline
 from monitor.inversion.linear_problem import LinearProblem
 from monitor.inversion.mismatch import background_components, mismatch_components
 from monitor.inversion.state import FluxBlock, StateBlock
@@ -89,13 +90,14 @@ class InverseProblem:
         epochs
             Named periods; observations outside are not used.  One that spans all observations if absent.
         baseline
-            Background over time [µmol mol⁻¹]; the mean observation if absent.
+            Background (time,), with its units [µmol mol⁻¹]; the mean observation if absent.
 
         Raises
         ------
         ContractError, GridError, InputError, NumericalError, UnitError
         """
         assumed = assumptions or Assumptions()
+        ensure_baseline(baseline)
         observed, seen = _by_inlet(observations, footprints)
         elements = join(observed, seen, list((epochs or {}).values()), assumed.selection)
         periods = dict(epochs) if epochs else {"all": _span(elements)}

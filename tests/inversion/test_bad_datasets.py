@@ -14,6 +14,8 @@ from monitor.errors import ContractError, GridError, InputError, UnitError
 from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Selection
 from monitor.inversion.totals import whole_grid
 
+TIMES = np.array(["2023-02-01", "2023-04-01"], dtype="datetime64[ns]")
+
 
 @pytest.fixture(scope="module")
 def world():
@@ -233,6 +235,23 @@ def test_words_that_mean_nothing():
         Selection(average="weekly")
     with pytest.raises(InputError, match="no inflow per 'city'.*network, station, side"):
         Background(per="city")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "error", "text"),
+    [
+        (xr.DataArray([4e5, 4e5], coords={"time": TIMES}, attrs={"units": "nmol mol-1"}), UnitError,
+         "baseline is in a wrong unit.*umol mol-1.*found: 'nmol mol-1'"),
+        (xr.DataArray([400.0, 400.0], coords={"time": TIMES}), UnitError, "umol mol-1.*found: None"),
+        (400.0, InputError, "no series over time.*DataArray.*found: float"),
+        (np.full(9, 400.0), InputError, "no series over time.*found: ndarray"),
+        (xr.DataArray(np.ones((2, 2)), coords={"time": TIMES}, dims=("time", "inlet")), InputError,
+         r"no series over time.*found: DataArray with dims \('time', 'inlet'\)"),
+    ],
+)  # fmt: skip
+def test_a_baseline_that_is_no_mole_fraction_over_time(world, baseline, error, text):
+    with pytest.raises(error, match=text):
+        assemble(world, baseline=baseline)
 
 
 def test_one_alone_and_the_other_by_name(world):

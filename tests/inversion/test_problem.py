@@ -267,7 +267,9 @@ def test_the_background_is_interpolated_to_the_middle_of_each_observation():
     world = make_world(8, days=2)
     time = np.array(["2023-02-01", "2023-04-01"], dtype="datetime64[ns]")
     seconds = (time - time[0]) / np.timedelta64(1, "s")
-    line = xr.DataArray(400 + seconds / 1e5, dims="time", coords={"time": time})
+    line = xr.DataArray(
+        400 + seconds / 1e5, dims="time", coords={"time": time}, attrs={"units": "umol mol-1"}
+    )
     problem = replace(world, baseline=line).problem()
     expected = 400 + (problem.table.hours * 3600 - time[0].astype("datetime64[s]").astype(float)) / 1e5
     np.testing.assert_allclose(problem.baseline, expected)
