@@ -67,6 +67,10 @@ _ENTRIES = 4_000_000
 _SAMPLE = 48
 
 
+class NoBasisError(NumericalError):
+    """No basis of smooth fields is good enough beside errors as small as these."""
+
+
 @dataclass(frozen=True, eq=False)
 class Basis:
     """The leading eigenvectors of a correlation on a grid, by symmetry.
@@ -206,7 +210,7 @@ def grid_of(space: Matern) -> Mirror:
             'method="reduced" needs the cells on a regular grid',
             expected="a correlation in space with at=(ny, nx), of at most 12,000 cells",
             found=f"positions of shape {space.positions.shape}",
-            remedy='use method="observations"',
+            remedy='use method="exact"',
         )
     return space.mirror
 
@@ -313,7 +317,7 @@ def choose(covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: f
     ------
     InputError
         When cells are no regular grid, or time is not exponential.
-    NumericalError
+    NoBasisError
         When no basis is good enough: with the error reached.
     """
     clock(covariance)
@@ -332,11 +336,11 @@ def choose(covariance: Kronecker, jacobian: Any, noise: np.ndarray, tolerance: f
         error = float(np.max(np.abs(found - exact) / unit))
         if error <= tolerance:
             return Choice(covariance, basis, sharpest, error)
-    raise NumericalError(
+    raise NoBasisError(
         "no basis of smooth fields is good enough",
         expected=f"an error of at most {tolerance:g} of the mismatch",
         found=f"{error:.2g} with {basis.size} fields",
-        remedy='use method="observations", or accept a larger tolerance',
+        remedy='use method="exact" (or "auto", which does so here)',
     )
 
 
@@ -506,6 +510,6 @@ def reduction_of(problem: LinearProblem, tolerance: float = TOLERANCE) -> Reduct
         raise InputError(
             'method="reduced" needs a Kronecker prior covariance',
             found=type(prior).__name__,
-            remedy='use method="observations"',
+            remedy='use method="exact"',
         )
     return reduce(prior, problem.jacobian, problem.mismatch_covariance.diagonal(), tolerance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -78,7 +78,8 @@ def solve(
         "observations" (or "exact"): by Ψ (n, n), exact for any number of unknowns.  "state": by the
         information matrix, exact, for independent errors and m below n.  "reduced": H Q Hᵀ in a basis of
         smooth fields, with its error measured and stated in `truncation`; for many cells.  "auto" takes
-        what is exact, and "reduced" only where the exact way would cost far more.  An `InverseProblem` is
+        what is exact, and "reduced" only where the exact way would cost far more and a basis is good
+        enough.  An `InverseProblem` is
         solved exactly.
     likelihood
         "student-t" gives the independent part of the mismatch heavy tails, with `degrees_of_freedom`, so
@@ -116,21 +117,38 @@ def solve(
         raise InputError(
             "fitted belongs to a problem from datasets", remedy="take problem.with_values(fitted.values)"
         )
-    chosen = _best(problem) if method == "auto" else method
     if positivity is not None:
         if likelihood != "gaussian":
             raise InputError(
                 f'positivity="{positivity}" and likelihood="{likelihood}" are solved one after the other',
                 remedy="take robust.reweighted(problem, posterior.weights), and positivity with that",
             )
-        return _solve_positive(problem, chosen, positivity, positive, stated, (draws, seed))
+        sampling = (draws, seed)
+        return _by(
+            method, problem, lambda p, way: _solve_positive(p, way, positivity, positive, stated, sampling)
+        )
     if positive is not None or stated is not None:
         raise InputError("positive and stated need a positivity", expected=", ".join(POSITIVITIES))
     if likelihood == "student-t":
         from monitor.inversion.robust import solve_student_t
 
-        return solve_student_t(problem, degrees_of_freedom, chosen)
-    return _solve_gaussian(problem, chosen)
+        return _by(method, problem, lambda p, way: solve_student_t(p, degrees_of_freedom, way))
+    return _by(method, problem, _solve_gaussian)
+
+
+def _by(method: str, problem: LinearProblem, answer: Callable[[LinearProblem, str], Any]) -> Any:
+    """The answer by a method; by "auto" exactly where errors are too small for a basis of smooth fields."""
+    way = _best(problem) if method == "auto" else method
+    if way != "reduced":
+        return answer(problem, way)
+    from monitor.inversion.reduced import NoBasisError
+
+    try:
+        return answer(problem, way)
+    except NoBasisError:
+        if method == "auto":
+            return answer(problem, "observations")
+        raise
 
 
 def _solve_positive(

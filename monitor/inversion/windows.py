@@ -129,7 +129,8 @@ def windowed(
     times : (n,), optional
         Of the observations; the last time that each of them sees if absent, which needs a `Kronecker` prior.
     method
-        How H Q Hᵀ of a window is worked out: "exact", "reduced", or "auto" (reduced on grids of many cells).
+        How H Q Hᵀ of a window is worked out: "exact", "reduced", or "auto" (reduced on grids of
+        many cells, where the errors allow it).
     progress : callable (done, all), optional
         Called after each window; a bar on a terminal if absent.
 
@@ -178,13 +179,17 @@ def window_of(problem: LinearProblem, signal: Signal, rows: np.ndarray, before: 
 
 def _signal(problem: LinearProblem, method: str) -> tuple[Signal, float]:
     """What makes H Q Hᵀ of some rows, and its error relative to the mismatch."""
-    from monitor.inversion.reduced import choose, is_large
+    from monitor.inversion.reduced import NoBasisError, choose, is_large
 
     if method not in ("auto", "exact", "reduced"):
         raise InputError(f"no method '{method}'", expected="auto, exact, reduced")
     prior = problem.prior_covariance
+
+    def exact(jacobian: Any, _: np.ndarray) -> np.ndarray:
+        return prior.observe(jacobian)
+
     if method == "exact" or (method == "auto" and not is_large(prior)):
-        return lambda jacobian, rows: prior.observe(jacobian), 0.0
+        return exact, 0.0
     if not isinstance(prior, Kronecker):
         raise InputError(
             'method="reduced" needs a Kronecker prior covariance',
@@ -192,7 +197,12 @@ def _signal(problem: LinearProblem, method: str) -> tuple[Signal, float]:
             remedy='use method="exact"',
         )
     noise = problem.mismatch_covariance.diagonal()
-    basis = choose(prior, problem.jacobian, noise)
+    try:
+        basis = choose(prior, problem.jacobian, noise)
+    except NoBasisError:
+        if method == "auto":
+            return exact, 0.0
+        raise
     return lambda jacobian, rows: basis.reduction(jacobian, noise[rows]).observe(), basis.truncation
 
 

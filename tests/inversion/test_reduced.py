@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
-from monitor.inversion import reduced, sweep
+from monitor.inversion import reduced, solving, sweep
 from monitor.inversion.mirror import Mirror, between, blockwise
 from monitor.inversion.sharp import Sharp
 
@@ -169,7 +169,7 @@ def test_a_sharp_sweep_without_footprints_is_zero():
 
 def test_what_cannot_be_reduced_says_so():
     problem = world()
-    with pytest.raises(NumericalError, match=r"no basis.*at most 1e-12.*found: .*fields.*exact|observations"):
+    with pytest.raises(NumericalError, match=r'no basis.*at most 1e-12.*found: .*fields.*method="exact"'):
         reduced.reduction_of(problem, tolerance=1e-12)
     scattered = cov.Kronecker(
         cov.Exponential(3.0, 40), cov.Exponential(3.0, np.random.default_rng(0).random((180, 2)))
@@ -178,3 +178,32 @@ def test_what_cannot_be_reduced_says_so():
         inv.solve(replace(problem, prior_covariance=scattered), "reduced")
     with pytest.raises(InputError, match=r"needs a Kronecker.*found: Diagonal"):
         inv.solve(replace(problem, prior_covariance=np.ones(problem.m)), "reduced")
+
+
+def test_auto_is_exact_where_errors_are_too_small_for_a_basis(monkeypatch):
+    """A grid of more than 1,024 cells and nearly perfect observations: refused by name, solved by "auto"."""
+    rng = np.random.default_rng(0)
+    hours, grid = 4, (33, 32)
+    prior = cov.Kronecker(cov.Exponential(3.0, hours), cov.Exponential(2.0, grid))
+    h = sp.random_array((12, prior.size), density=0.02, rng=rng, format="csr")
+    # some problems are larger: the number from which "auto" reduces is brought down to this one
+    monkeypatch.setattr(solving, "_LARGE", 1)
+    problem = inv.LinearProblem(h, rng.normal(size=12), 0.0, prior, 1e-12, totals=np.ones((1, prior.size)))
+    whole = inv.solve(problem, "exact")
+    every = {
+        "solve": lambda method: inv.solve(problem, method),
+        "windowed": lambda method: inv.windowed(problem, 2.0, 9.0, method=method),
+        "evidence": lambda method: inv.hyper.Evidence.of(problem, method).posterior(
+            np.array([p.start for p in problem.parameters])
+        ),
+    }
+    for answer in every.values():
+        with pytest.raises(reduced.NoBasisError, match='method="exact"'):
+            answer("reduced")
+        found = answer("auto")
+        assert found.truncation == 0
+        # the same matrix, of condition below 1e4, by another way
+        np.testing.assert_allclose(found.totals.mean, whole.totals.mean, rtol=1e-9)
+        np.testing.assert_allclose(found.totals.std, whole.totals.std, rtol=1e-9)
+    student = inv.solve(problem, likelihood="student-t")
+    assert student.truncation == 0

@@ -212,12 +212,22 @@ def terms_of(covariance: Covariance, problem: LinearProblem, jacobian: Any, meth
         for part, columns in zip(covariance.parts, cut_columns(jacobian, edges), strict=True):
             yield from terms_of(part, problem, columns, method)
     elif isinstance(covariance, Kronecker) and _is_reduced(covariance, method):
-        from monitor.inversion.reduced import reduce
-
-        noise = problem.mismatch_covariance.diagonal()
-        yield Term(covariance, jacobian, reduce(covariance, jacobian, noise))
+        yield _reduced(covariance, problem, jacobian, method)
     else:
         yield Term(covariance, jacobian)
+
+
+def _reduced(covariance: Kronecker, problem: LinearProblem, jacobian: Any, method: str) -> Term:
+    """In a basis of smooth fields; with "auto" exact where the errors are too small for one."""
+    from monitor.inversion.reduced import NoBasisError, reduce
+
+    noise = problem.mismatch_covariance.diagonal()
+    try:
+        return Term(covariance, jacobian, reduce(covariance, jacobian, noise))
+    except NoBasisError:
+        if method == "auto":
+            return Term(covariance, jacobian)
+        raise
 
 
 def _is_reduced(covariance: Kronecker, method: str) -> bool:
@@ -245,7 +255,8 @@ class Evidence:
         ----------
         method
             "exact"; "reduced": H Q Hᵀ of Kronecker priors in a basis of smooth fields (see
-            `monitor.inversion.reduced`); "auto": reduced where a regular grid has more than 1,024 cells.
+            `monitor.inversion.reduced`); "auto": reduced where a regular grid has more than 1,024 cells
+            and the errors allow it.
 
         Raises
         ------
