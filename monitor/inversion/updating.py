@@ -29,7 +29,7 @@ from monitor.inversion.linear import (
 from monitor.inversion.linear_problem import checked_vector
 from monitor.inversion.operators import RaggedJacobian, as_jacobian, forward, row_chunk
 from monitor.inversion.robust import reweighted
-from monitor.inversion.windows import WindowedFactor, window_of
+from monitor.inversion.windows import WindowedFactor, last_times, window_of
 
 #: New observations whose products with Q are worked out at once.
 _ROWS = 16
@@ -49,19 +49,22 @@ class NewObservations:
     mismatch_covariance
         Of the new observations alone, if their errors are independent of the older ones; else a covariance
         of all n + k, the older first, whose leading block is that of the older ones.
+    times : (k,), optional
+        After `windowed` with times of its own: those of the new observations.
     """
 
     jacobian: Any
     observations: np.ndarray
     mismatch_covariance: Any
+    times: Any = None
 
 
 def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> LinearPosterior:
     """The posterior with further observations, at the same hyperparameters.
 
     After `solve` it equals solving with all observations at once; a solution by the state, whose unknowns are
-    few, is solved afresh.  After `windowed` the new observations are another window, with the last one as its
-    overlap.  Observations that lost weight to a Student-t likelihood keep it; the new ones have weight 1.
+    few, is solved afresh.  After `windowed` the new observations are another window, with the same overlap in
+    time.  Observations that lost weight to a Student-t likelihood keep it; the new ones have weight 1.
 
     Parameters
     ----------
@@ -82,7 +85,8 @@ def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> 
     old, joined = posterior.problem, _joined(posterior.problem, new, posterior.weights)
     factor = posterior.factor
     if isinstance(factor, WindowedFactor):
-        found = solve_with(joined, _another_window(factor, joined, old.n), posterior.truncation)
+        at = _times(factor, joined, old.n, getattr(new, "times", None))
+        found = solve_with(joined, _another_window(factor, joined, at), posterior.truncation)
     elif isinstance(factor, ObservationFactor):
         found = solve_with(joined, _grown(factor, joined, old.n), posterior.truncation)
     elif isinstance(joined.mismatch_covariance, Diagonal):
@@ -92,14 +96,33 @@ def update(posterior: LinearPosterior, new: NewObservations | LinearProblem) -> 
     return replace(found, weights=np.concatenate([posterior.weights, np.ones(joined.n - old.n)]))
 
 
-def _another_window(factor: WindowedFactor, joined: LinearProblem, n: int) -> WindowedFactor:
-    before = factor.windows[-1].rows
+def _another_window(factor: WindowedFactor, joined: LinearProblem, at: np.ndarray) -> WindowedFactor:
+    """One window more, of the new observations at times `at` (k,); what is near on either side is overlap."""
+    n, known, overlap = factor.times.size, factor.times, factor.overlap
+    before = np.flatnonzero((known >= at.min() - overlap) & (known <= at.max() + overlap))
     rows = np.concatenate([before, np.arange(n, joined.n)])
     window, condition = window_of(
         joined, lambda jacobian, _: joined.prior_covariance.observe(jacobian), rows, before.size
     )
-    return WindowedFactor(
-        (*factor.windows, window), max(condition, factor.condition), joined.mismatch_covariance
+    return replace(
+        factor,
+        windows=(*factor.windows, window),
+        condition=max(condition, factor.condition),
+        mismatch=joined.mismatch_covariance,
+        times=np.concatenate([known, at]),
+    )
+
+
+def _times(factor: WindowedFactor, joined: LinearProblem, n: int, given: Any) -> np.ndarray:
+    """Times of the new observations (k,)."""
+    if given is not None:
+        return checked_vector(given, joined.n - n, "times", "new observations")
+    if not factor.stated:
+        return last_times(joined, n)
+    raise InputError(
+        "the windows were cut by times of their own, and those of the new observations are not known",
+        expected="NewObservations(…, times=(k,))",
+        remedy="give them in the unit of the times that windowed was given",
     )
 
 

@@ -70,11 +70,19 @@ class WindowedFactor:
     ----------
     mismatch : Covariance
         R, of which tr(Ψ⁻¹ H Q Hᵀ) = n − tr(Ψ⁻¹R) is made.
+    times : (n,)
+        Of the observations.
+    overlap : float
+    stated : bool
+        Whether the times were given, rather than taken from the prior's.
     """
 
     windows: tuple[Window, ...]
     condition: float
     mismatch: Covariance
+    times: np.ndarray
+    overlap: float
+    stated: bool
 
     @property
     def log_det(self) -> float:
@@ -165,7 +173,9 @@ def windowed(
             found.append(made)
             condition = max(condition, worst)
             done(k + 1, len(cuts))
-    factor = WindowedFactor(tuple(found), condition, problem.mismatch_covariance)
+    factor = WindowedFactor(
+        tuple(found), condition, problem.mismatch_covariance, at, overlap, times is not None
+    )
     return solve_with(problem, factor, truncation)
 
 
@@ -206,8 +216,8 @@ def _signal(problem: LinearProblem, method: str) -> tuple[Signal, float]:
     return lambda jacobian, rows: basis.reduction(jacobian, noise[rows]).observe(), basis.truncation
 
 
-def last_times(problem: LinearProblem) -> np.ndarray:
-    """The last time of the prior that each observation sees (n,).
+def last_times(problem: LinearProblem, start: int = 0) -> np.ndarray:
+    """The last time of the prior that each observation from `start` on sees (n − start,).
 
     Raises
     ------
@@ -226,15 +236,18 @@ def last_times(problem: LinearProblem) -> np.ndarray:
         )
     p, s = prior.shape
     positions = np.asarray(getattr(prior.time, "positions", getattr(prior.time, "hours", None)))
-    out = np.full(problem.n, -1)
-    for start, stop, columns, row in _entries(problem.jacobian):
+    rows = np.arange(start, problem.n)
+    out = np.full(rows.size, -1)
+    for first, stop, columns, row in _entries(
+        _rows_of(problem.jacobian, rows) if start else problem.jacobian
+    ):
         inside = columns < p * s
-        np.maximum.at(out[start:stop], row[inside], columns[inside] // s)
+        np.maximum.at(out[first:stop], row[inside], columns[inside] // s)
     blind = np.flatnonzero(out < 0)
     if blind.size:
         raise InputError(
             f"{blind.size} observations see nothing, so that their time is unknown",
-            found=f"the first at index {int(blind[0])}",
+            found=f"the first at index {start + int(blind[0])}",
             remedy="leave them out, or give times=",
         )
     return np.asarray(positions[out])

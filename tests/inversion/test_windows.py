@@ -212,6 +212,35 @@ def test_a_windowed_record_grows_by_a_window():
     agree(found, inv.solve(problem, "exact"), 1e-9)
 
 
+@pytest.mark.parametrize("stated", [False, True])
+def test_many_updates_keep_windows_small_and_the_answer_near(stated):
+    """Twenty single observations, each with what was seen six correlation times and a footprint before it."""
+    problem = record(2, 220, hours=240, correlated=False)
+    at, variance = last_times(problem).astype("f8"), problem.mismatch_covariance.diagonal()
+    first, _ = cut(problem, 200)
+    overlap = 6 * 3 + BACK
+    found = inv.windowed(first, 24, overlap, times=at[:200] if stated else None)
+    for i in range(200, 220):
+        new = inv.NewObservations(problem.jacobian[[i]], problem.observations[[i]], variance[[i]])
+        found = inv.update(found, replace(new, times=at[[i]]) if stated else new)
+    for window, i in zip(found.factor.windows[-20:], range(200, 220), strict=True):
+        np.testing.assert_array_equal(window.own, [i])
+        near = (at[:i] >= at[i] - overlap) & (at[:i] <= at[i] + overlap)
+        np.testing.assert_array_equal(window.rows[:-1], np.flatnonzero(near))
+        assert window.before < 60
+    whole = inv.solve(problem, "exact")
+    # as in the test of windows themselves
+    assert np.max(np.abs(found.totals.mean - whole.totals.mean) / whole.totals.std) < 0.01
+    np.testing.assert_allclose(found.totals.std, whole.totals.std, rtol=0.01)
+
+
+def test_windows_by_times_of_their_own_ask_for_the_times_of_new_observations():
+    first, new = cut(record(3, 12, correlated=False), 10)
+    windows = inv.windowed(first, 9.0, 9.0, times=np.arange(10.0))
+    with pytest.raises(InputError, match=r"not known.*NewObservations\(…, times="):
+        inv.update(windows, new)
+
+
 def test_new_observations_of_other_unknowns_are_refused():
     first, new = cut(record(1, 10), 8)
     with pytest.raises(InputError, match=r"see other unknowns.*\(k, 288\)"):
