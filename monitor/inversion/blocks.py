@@ -95,12 +95,13 @@ def _parameters(block: FluxBlock, correlation: Correlation, estimate: bool) -> t
 def _sum_of_sectors(block: FluxBlock, flux: xr.Dataset) -> xr.Dataset:
     ensure_flux(flux)
     known = [str(s) for s in flux["sector"].values]
-    wanted = known if block.sectors == ("*",) else [s for s in block.sectors if s in known]
-    if not wanted:
+    wanted = known if block.sectors == ("*",) else list(block.sectors)
+    unknown = [s for s in wanted if s not in known]
+    if unknown:
         raise InputError(
-            f"the prior has none of the sectors of block '{block.name}'",
-            expected=", ".join(block.sectors),
-            found=", ".join(known),
+            f"block '{block.name}' names sectors that its prior does not have: {', '.join(unknown)}",
+            expected=", ".join(known),
+            found=", ".join(wanted),
         )
     chosen = flux.sel(sector=wanted)
     total = chosen["flux"].sum("sector", keep_attrs=True).expand_dims(sector=["sum"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -271,22 +272,39 @@ def _by_block(
     prior: xr.Dataset | Mapping[str, xr.Dataset], state: tuple[FluxBlock, ...]
 ) -> tuple[tuple[FluxBlock, ...], Mapping[str, xr.Dataset]]:
     """The blocks, and a flux dataset for each by its name."""
-    if isinstance(prior, xr.Dataset):
-        blocks = state or (FluxBlock("total"),)
-        return blocks, {b.name: prior for b in blocks}
-    blocks = state or tuple(FluxBlock(str(name)) for name in prior)
+    alone = isinstance(prior, xr.Dataset)
+    blocks = state or ((FluxBlock("total"),) if alone else tuple(FluxBlock(str(name)) for name in prior))
     names = [b.name for b in blocks]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"two blocks of the state are called '{twice[0]}'", remedy="rename one of them")
+    maps = dict.fromkeys(names, prior) if isinstance(prior, xr.Dataset) else prior
     for block in blocks:
-        if block.name not in prior:
+        if block.name not in maps:
             raise InputError(
                 f"no prior flux for block '{block.name}'",
                 expected=", ".join(names),
-                found=", ".join(map(str, prior)) or "none",
+                found=", ".join(map(str, maps)) or "none",
             )
-    return blocks, prior
+    for first, second in combinations(blocks, 2):
+        if maps[first.name] is maps[second.name]:
+            _ensure_apart(first, second)
+    return blocks, maps
+
+
+def _ensure_apart(first: FluxBlock, second: FluxBlock) -> None:
+    """Refuse two blocks of one prior that count a sector twice."""
+    if "*" in (*first.sectors, *second.sectors):
+        twice = [s for s in (*first.sectors, *second.sectors) if s != "*"] or ["*"]
+    else:
+        twice = [s for s in first.sectors if s in second.sectors]
+    if twice:
+        raise InputError(
+            f"blocks '{first.name}' and '{second.name}' both count sector '{twice[0]}' of one prior",
+            expected="each sector in one block",
+            found=f"{first.sectors} and {second.sectors}",
+            remedy="state the sectors of each block",
+        )
 
 
 def _other_components(

@@ -110,6 +110,12 @@ class FluxBlock:
     floor: float = 0.3
 
     def __post_init__(self) -> None:
+        if not isinstance(self.sectors, tuple) or not 0 < len(self.sectors) == len(set(self.sectors)):
+            raise InputError(
+                f"the sectors of block '{self.name}' are no set of names",
+                expected="a tuple of different names, or ('*',) for all",
+                found=repr(self.sectors),
+            )
         if self.resolution not in RESOLUTIONS:
             raise InputError(
                 f"block '{self.name}' has no resolution '{self.resolution}'", expected=", ".join(RESOLUTIONS)

@@ -219,11 +219,37 @@ def test_blocks_that_cannot_be_told_apart(world):
         InputError, match="'transport' names a block of the state and a part.*rename the block"
     ):
         assemble(stated(FluxBlock("transport")), prior=world.prior["total"])
-    with pytest.raises(InputError, match="none of the sectors of block 'a'.*shipping.*found: s0"):
+    with pytest.raises(InputError, match="block 'a' names sectors.*: shipping.*expected: s0"):
         assemble(stated(FluxBlock("a", ("shipping",))), prior=world.prior["total"])
     problem = world.problem()
     with pytest.raises(InputError, match="no block 'sea'.*expected: total"):
         problem.block("sea")
+
+
+def sectored(world, *blocks, prior=None):
+    """A problem of three sectors."""
+    three = flux(np.ones((3, CELLS)), sectors=["gas", "waste", "farms"]) if prior is None else prior
+    return assemble(replace(world, assumptions=replace(world.assumptions, state=blocks)), prior=three)
+
+
+def test_a_sector_is_known_and_counted_once(world):
+    gas, waste = FluxBlock("a", ("gas",)), FluxBlock("b", ("waste", "farms"))
+    sectored(world, gas, waste)
+    with pytest.raises(
+        InputError, match="block 'a' names sectors.*: wast .expected: gas, waste, farms; found: gas, wast"
+    ):
+        sectored(world, FluxBlock("a", ("gas", "wast")))
+    for other, sector in ((("gas", "waste"), "gas"), (("*",), "gas")):
+        with pytest.raises(InputError, match=rf"blocks 'a' and 'b' both count sector '{sector}'"):
+            sectored(world, gas, FluxBlock("b", other))
+    with pytest.raises(InputError, match=r"both count sector '\*'"):
+        sectored(world, FluxBlock("a"), FluxBlock("b"))
+    # priors of their own: the same name of a sector is no sector twice
+    own = {name: flux(np.ones((1, CELLS)), sectors=["gas"]) for name in "ab"}
+    sectored(world, gas, FluxBlock("b", ("gas",)), prior=own)
+    for words in ("gas", (), ("gas", "gas")):
+        with pytest.raises(InputError, match="sectors of block 'a' are no set of names"):
+            FluxBlock("a", words)
 
 
 def test_words_that_mean_nothing():

@@ -258,7 +258,8 @@ def test_a_block_may_have_a_correlation_of_its_own():
     own = Correlation(length_km=3.0, time_days=0.5)
     state = (FluxBlock("a", correlation=own), FluxBlock("b"))
     assumptions = replace(world.assumptions, state=state, correlation=Correlation(25.0, 9.0))
-    problem = replace(world, prior=flux(np.ones(CELLS)), assumptions=assumptions).problem()
+    prior = {name: flux(np.ones(CELLS)) for name in "ab"}
+    problem = replace(world, prior=prior, assumptions=assumptions).problem()
     medians = {p.name: p.start for p in problem.model.parameters}
     assert (medians["a length"], medians["a time"]) == (3.0, 12.0)
     assert (medians["b length"], medians["b time"]) == (25.0, 216.0)
