@@ -50,7 +50,7 @@ from monitor.inversion.threads import in_parts
 Kernel = Callable[[np.ndarray], np.ndarray]
 
 #: Largest error of an element of H Q Hᵀ relative to the mismatch, √(R_ii R_jj).
-TOLERANCE = 5e-3
+TOLERANCE = 3e-3
 #: A footprint of one hour is sharp when what it has outside the basis could add more than this part of R_ii;
 #: the first that is good enough is taken.
 _SHARPER = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8, 0.0)
