@@ -1,7 +1,8 @@
 """Every assumption of an inversion, visible and changeable: plain frozen dataclasses.
 
 Standard deviations are in µmol mol⁻¹, times in hours or days, lengths in km, as the names say.  The
-values are prior medians where a scale is estimated from the data (`estimate_scales`).
+values are prior medians where a scale is estimated from the data (`estimate_scales`).  They are positive;
+only where it says "0 for none" can a part be left out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from monitor.errors import InputError
+from monitor.inversion.ensure import ensure_numbers
 from monitor.inversion.receptors import Difference
 from monitor.inversion.state import Correlation, FluxBlock
 
@@ -47,6 +49,11 @@ class Background:
     def __post_init__(self) -> None:
         if self.per not in ("network", "station", "side"):
             raise InputError(f"no inflow per '{self.per}'", expected="network, station, side")
+        ensure_numbers(
+            self,
+            positive=("sd_ppm", "correlation_hours", "offset_sd_ppm"),
+            non_negative=("station_offset_sd_ppm", "station_drift_sd_ppm"),
+        )
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,16 @@ class Mismatch:
     common_fraction: float = 0.0
     by_hour: bool = False
 
+    def __post_init__(self) -> None:
+        ensure_numbers(
+            self,
+            positive=(
+                *("representation_ppm", "variability_factor", "least_fraction"),
+                *("transport_fraction", "correlation_hours"),
+            ),
+            non_negative=("instrument_floor_ppm", "common_fraction"),
+        )
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -109,6 +126,21 @@ class Selection:
     def __post_init__(self) -> None:
         if self.average not in ("hourly", "daily"):
             raise InputError(f"no average '{self.average}'", expected="hourly, daily")
+        first, last = self.local_hours
+        if not 0 <= first < last <= 24:
+            raise InputError(
+                "Selection.local_hours is no part of a day: the start must be below the end",
+                expected="0 ≤ start < end ≤ 24",
+                found=f"{self.local_hours}",
+                remedy="hours across midnight cannot be selected",
+            )
+        ensure_numbers(self, positive=("min_hours",))
+        if not -24 <= self.utc_offset_h <= 24:
+            raise InputError(
+                "Selection.utc_offset_h is out of range",
+                expected="hours, −24 to 24",
+                found=f"{self.utc_offset_h}",
+            )
 
 
 @dataclass(frozen=True)
@@ -120,6 +152,9 @@ class TransportScale:
 
     common_sd: float = 0.0
     epoch_sd: float = 0.0
+
+    def __post_init__(self) -> None:
+        ensure_numbers(self, non_negative=("common_sd", "epoch_sd"))
 
     def inflate(
         self,

@@ -23,11 +23,12 @@ def ensure_numbers(
             if value is None:
                 continue
             number = float(value) if isinstance(value, Real) else np.nan
-            if not np.isfinite(number) or number < 0 or (number == 0 and names is positive):
+            if not np.isfinite(number) or number < 0 or (number == 0 and least == "> 0"):
                 raise InputError(
                     f"{type(owner).__name__}.{name} is out of range",
                     expected=f"a finite number {least}",
                     found=repr(value),
+                    remedy="it cannot be left out: state a small one" if value == 0 else "",
                 )
 
 

@@ -19,6 +19,7 @@ from monitor.domain import Grid, Interval
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
 from monitor.inversion.covariance import Exponential, HourOfDay, Kronecker, Matern
+from monitor.inversion.ensure import ensure_numbers
 from monitor.inversion.spacetime import SpaceTimeBlock
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ class Correlation:
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
             raise InputError(f"no kernel '{self.kernel}'", expected=", ".join(KERNELS))
+        ensure_numbers(
+            self,
+            positive=("length_km", "time_days", "smoothness", "hours_of_day"),
+            non_negative=("length_log_sd",),
+        )
 
     def in_time(self, hours: np.ndarray) -> Matern | HourOfDay:
         """Correlation between moments (p,) [h]."""
@@ -119,6 +125,24 @@ class FluxBlock:
         if self.resolution not in RESOLUTIONS:
             raise InputError(
                 f"block '{self.name}' has no resolution '{self.resolution}'", expected=", ".join(RESOLUTIONS)
+            )
+        ensure_numbers(self, positive=("step_days", "relative_sd"), non_negative=("floor",))
+        if self.step_days is not None and self.step_days * 86400.0 < 1.0:
+            raise InputError(
+                "FluxBlock.step_days is out of range",
+                expected="a second at least",
+                found=repr(self.step_days),
+            )
+        factors = np.asarray(self.hour_factors, dtype="f8")
+        # a cycle rounded to three digits may be stated
+        if factors.size and not (
+            factors.shape == (24,) and (factors >= 0).all() and abs(factors.mean() - 1.0) <= 1e-3
+        ):
+            raise InputError(
+                f"the hour_factors of block '{self.name}' are no cycle of a day",
+                expected="24 numbers ≥ 0 of mean 1, or () for none",
+                found=f"{factors.size} of mean {factors.mean():g}, the least {factors.min():g}",
+                remedy="divide them by their mean",
             )
 
 

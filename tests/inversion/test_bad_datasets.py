@@ -11,7 +11,8 @@ from small_worlds import CELLS, GRID, flux, interval, make_world
 
 from monitor.contracts import Flag
 from monitor.errors import ContractError, GridError, InputError, UnitError
-from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Selection
+from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Mismatch, Selection
+from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.totals import whole_grid
 
 TIMES = np.array(["2023-02-01", "2023-04-01"], dtype="datetime64[ns]")
@@ -278,6 +279,63 @@ def test_words_that_mean_nothing():
 def test_a_baseline_that_is_no_mole_fraction_over_time(world, baseline, error, text):
     with pytest.raises(error, match=text):
         assemble(world, baseline=baseline)
+
+
+POSITIVE = {
+    FluxBlock: ("step_days", "relative_sd"),
+    Correlation: ("length_km", "time_days", "smoothness", "hours_of_day"),
+    Background: ("sd_ppm", "correlation_hours", "offset_sd_ppm"),
+    Mismatch: ("representation_ppm", "variability_factor", "least_fraction", "transport_fraction",
+               "correlation_hours"),
+    Selection: ("min_hours",),
+}  # fmt: skip
+NON_NEGATIVE = {
+    FluxBlock: ("floor",),
+    Correlation: ("length_log_sd",),
+    Background: ("station_offset_sd_ppm", "station_drift_sd_ppm"),
+    Mismatch: ("instrument_floor_ppm", "common_fraction"),
+    TransportScale: ("common_sd", "epoch_sd"),
+}
+
+
+def stated(kind, **values):
+    return kind(**({"name": "a"} if kind is FluxBlock else {}), **values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "least"),
+    [(k, n, "> 0") for k, names in POSITIVE.items() for n in names]
+    + [(k, n, "≥ 0") for k, names in NON_NEGATIVE.items() for n in names],
+)
+def test_a_number_out_of_range_is_refused_by_its_own_name(kind, name, least):
+    for value in (-1, float("nan"), float("inf"), "1", *([0] if least == "> 0" else [])):
+        with pytest.raises(
+            InputError, match=rf"{kind.__name__}.{name} is out of range.*number {least}; found: {value!r}"
+        ):
+            stated(kind, **{name: value})
+    stated(kind, **{name: np.float64(1.0)})
+    if least == "≥ 0":
+        stated(kind, **{name: 0.0})
+
+
+def test_a_step_shorter_than_a_second_would_never_end():
+    with pytest.raises(InputError, match="step_days is out of range.*a second at least; found: 1e-06"):
+        FluxBlock("a", step_days=1e-6)
+
+
+@pytest.mark.parametrize("hours", [(20, 4), (8, 8), (-1, 12), (12, 25)])
+def test_hours_that_are_no_part_of_a_day(hours):
+    with pytest.raises(InputError, match="local_hours.*start must be below the end.*found:"):
+        Selection(local_hours=hours)
+    with pytest.raises(InputError, match="utc_offset_h.*found: nan"):
+        Selection(utc_offset_h=float("nan"))
+
+
+@pytest.mark.parametrize("factors", [(1.0,) * 23, (2.0,) * 24, (-1.0, 3.0) * 12, (float("nan"),) * 24])
+def test_factors_that_are_no_cycle_of_a_day(factors):
+    with pytest.raises(InputError, match="hour_factors of block 'a'.*24 numbers ≥ 0 of mean 1"):
+        FluxBlock("a", hour_factors=factors)
+    FluxBlock("a", hour_factors=(0.5, 1.5) * 12)
 
 
 def test_one_alone_and_the_other_by_name(world):
