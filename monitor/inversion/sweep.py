@@ -36,7 +36,7 @@ from monitor.inversion.threads import in_parts
 _FAR = 40.0
 _ROWS = 512
 #: Numbers in the fields that are held at once.
-_FIELDS = 1_500_000
+_FIELDS = 750_000
 
 
 @dataclass(frozen=True, eq=False)
