@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
 from monitor.inversion.covariance import Covariance, Kronecker, as_covariance
+from monitor.inversion.numeric import numbers
 from monitor.inversion.operators import SeparableTotals, adjoint, as_jacobian, forward
 
 #: Totals that are worked out at once, and elements of the (m, k) array that they need.
@@ -68,7 +69,7 @@ class LinearProblem:
         put(
             self, "observations", checked_vector(self.observations, n, "observations", "rows of the jacobian")
         )
-        mean = np.asarray(self.prior_mean, dtype="f8")
+        mean = numbers(self.prior_mean, "prior_mean")
         mean = np.full(m, float(mean)) if mean.ndim == 0 else mean
         put(self, "prior_mean", checked_vector(mean, m, "prior_mean", "columns of the jacobian"))
         put(self, "prior_covariance", as_covariance(self.prior_covariance, m, "prior_covariance"))
@@ -193,7 +194,7 @@ def dense_rows(totals: Any, start: int, stop: int) -> np.ndarray:
 
 def checked_vector(values: Any, size: int, name: str, of: str) -> np.ndarray:
     """Finite numbers (size,), or an `InputError` naming `name` and the first that is none."""
-    array = np.asarray(values, dtype="f8")
+    array = numbers(values, name)
     if array.shape != (size,):
         raise InputError(
             f"{name} has the wrong shape",
@@ -217,7 +218,7 @@ def checked_totals(totals: Any, m: int) -> Any:
         rows: Any = totals
         weight = np.outer(abs(totals.time).sum(axis=1), abs(totals.space).sum(axis=1)).ravel()
     else:
-        rows = sp.csr_array(totals) if sp.issparse(totals) else np.atleast_2d(np.asarray(totals, dtype="f8"))
+        rows = sp.csr_array(totals) if sp.issparse(totals) else np.atleast_2d(numbers(totals, "totals"))
         weight = abs(rows).sum(axis=1)
     if len(rows.shape) != 2 or rows.shape[1] != m:
         raise InputError("totals do not fit the state", expected=f"(k, {m})", found=str(rows.shape))
@@ -245,7 +246,7 @@ def _fixed_effects(patterns: Any, m: int) -> Mapping[str, np.ndarray]:
     if isinstance(patterns, Mapping):
         named = dict(patterns)
     else:
-        columns = np.asarray(patterns.toarray() if sp.issparse(patterns) else patterns, dtype="f8")
+        columns = numbers(patterns.toarray() if sp.issparse(patterns) else patterns, "fixed_effects")
         columns = columns[:, None] if columns.ndim == 1 else columns
         if columns.ndim != 2:
             raise InputError(

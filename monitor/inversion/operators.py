@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError
 from monitor.inversion.kernels import add_transposed
+from monitor.inversion.numeric import numbers
 
 #: Rows that are read at once from a ragged store.
 _ROWS = 256
@@ -158,7 +159,7 @@ class SeparableTotals:
             if name == "space" and sp.issparse(given):
                 object.__setattr__(self, name, sp.csr_array(given))
                 continue
-            array = np.asarray(given, dtype="f8")
+            array = numbers(given, f"totals: {name}")
             if array.ndim != 2:
                 raise InputError(
                     f"weights in {name} need two dimensions",
@@ -200,6 +201,8 @@ def as_jacobian(jacobian: Any) -> Jacobian:
     """
     if sp.issparse(jacobian):
         rows = sp.csr_array(jacobian)
+        if rows.dtype.kind == "c":
+            numbers(rows.data, "jacobian")
         rows = rows if rows.dtype.kind == "f" else rows.astype("f8")
         if not rows.has_canonical_format:
             # the arrays may be the caller's
@@ -219,7 +222,7 @@ def as_jacobian(jacobian: Any) -> Jacobian:
         if isinstance(jacobian, RaggedJacobian):
             _ensure_ragged(jacobian)
         return jacobian
-    array = np.asarray(jacobian, dtype="f8")
+    array = numbers(jacobian, "jacobian")
     if array.ndim != 2:
         raise InputError("the jacobian needs two dimensions", expected="(n, m)", found=str(array.shape))
     _finite(array.ravel(), "jacobian", lambda i: (i // array.shape[1], i % array.shape[1]))

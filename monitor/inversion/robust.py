@@ -42,6 +42,7 @@ from monitor.errors import InputError, NumericalError
 from monitor.inversion.covariance import Block, Covariance, Diagonal, Sum, add_to
 from monitor.inversion.factor import ObservationFactor, factored
 from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_state, solve_with
+from monitor.inversion.numeric import numbers
 
 if TYPE_CHECKING:
     from monitor.inversion.reduced import Reduction
@@ -155,7 +156,7 @@ def reweighted(problem: LinearProblem, weights: np.ndarray) -> LinearProblem:
     InputError
         When a weight is not positive, or they do not fit.
     """
-    given = np.asarray(weights, dtype="f8")
+    given = numbers(weights, "weights")
     if given.shape != (problem.n,):
         raise InputError("weights do not fit", expected=f"({problem.n},)", found=str(given.shape))
     bad = np.flatnonzero(~(np.isfinite(given) & (given > 0)))

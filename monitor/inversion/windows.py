@@ -26,6 +26,7 @@ from monitor.errors import InputError
 from monitor.inversion.covariance import Block, Covariance, Kronecker, add_to
 from monitor.inversion.factor import factored
 from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_with
+from monitor.inversion.linear_problem import checked_vector
 from monitor.inversion.operators import RaggedJacobian, row_chunk, select_rows
 from monitor.inversion.progress import Progress, shown
 
@@ -160,9 +161,7 @@ def windowed(
             expected="window > 0, overlap >= 0",
             found=f"window {window}, overlap {overlap}",
         )
-    at = last_times(problem) if times is None else np.asarray(times, dtype="f8")
-    if at.shape != (problem.n,):
-        raise InputError("times do not fit", expected=f"({problem.n},)", found=str(at.shape))
+    at = last_times(problem) if times is None else checked_vector(times, problem.n, "times", "observations")
     signal, truncation = _signal(problem, method)
     cuts = list(_cuts(at, window, overlap))
     found, condition = [], 0.0

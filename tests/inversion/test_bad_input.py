@@ -185,6 +185,31 @@ WRONG = {
 }
 
 
+def masked(array, index):
+    out = np.ma.array(array, dtype="f8")
+    out[index] = np.ma.masked
+    return out
+
+
+WRONG |= {
+    f"masked values in {field}": (
+        {field: masked(GOOD[field], (0, 2) if np.ndim(GOOD[field]) == 2 else 2)},
+        [field, "1 masked values", "the first at index", "2"],
+    )
+    for field in GOOD
+}
+WRONG |= {
+    f"{kind} in {field}": ({field: values}, [field.split("_")[-1], words])
+    for field in GOOD
+    for kind, values, words in (
+        ("complex numbers", GOOD[field].astype("c16"), "no real numbers"),
+        ("text", np.full(GOOD[field].shape, "1.0"), "no real numbers"),
+        ("objects", np.full(GOOD[field].shape, object()), "holds no numbers"),
+        ("dates", np.full(GOOD[field].shape, "2024-01-01", dtype="datetime64[h]"), "holds dates"),
+    )
+}
+
+
 @pytest.mark.parametrize("name", WRONG)
 def test_bad_input_is_refused_by_name_index_and_value(name):
     changes, words = WRONG[name]

@@ -142,7 +142,10 @@ def test_times_of_observations_are_the_last_that_they_see():
     [
         ({"window": 0.0}, "window > 0"),
         ({"overlap": -1.0}, "overlap >= 0"),
-        ({"times": np.zeros(3)}, "times do not fit"),
+        ({"times": np.zeros(3)}, r"times has the wrong shape.*\(20,\), the observations.*\(3,\)"),
+        ({"times": np.full(20, "2024-01-01", dtype="datetime64[h]")}, "times holds dates.*gives hours"),
+        ({"times": np.r_[np.zeros(7), np.nan, np.zeros(12)]}, "times has 1 values.*nan at index 7"),
+        ({"times": np.ma.masked_equal(np.arange(20.0), 4)}, "times has 1 masked values.*index 4"),
         ({"method": "quick"}, "no method 'quick'"),
     ],
 )

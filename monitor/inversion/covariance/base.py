@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError, NumericalError
 from monitor.inversion.components import Parameter
+from monitor.inversion.numeric import numbers
 
 #: 1σ of the logarithm of a parameter that is estimated: within a factor of 2.7.
 LOG_SD = 1.0
@@ -127,21 +128,9 @@ def chosen(rows: np.ndarray, size: int) -> np.ndarray:
 
 def positive(value: float, name: str) -> None:
     """Raise `InputError` where a parameter is not a positive number."""
-    if not (np.isfinite(value) and value > 0):
+    array = numbers(value, name)
+    if array.ndim or not (np.isfinite(array) and array > 0):
         raise InputError(f"{name} must be a positive number", found=f"{value}")
-
-
-def numbers(values: Any, name: str) -> np.ndarray:
-    """Positions as numbers; dates have a unit that nobody said, and are refused."""
-    array = np.asarray(values)
-    if array.dtype.kind in "mM":
-        raise InputError(
-            f"{name} holds dates",
-            expected="numbers in the unit of the length",
-            found=f"{array.dtype}",
-            remedy="(times - times[0]) / np.timedelta64(1, 'h') gives hours",
-        )
-    return array.astype("f8")
 
 
 def is_covariance(value: Any) -> bool:
@@ -170,7 +159,7 @@ class Diagonal:
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
-        variance = np.atleast_1d(np.asarray(self.variance, dtype="f8"))
+        variance = np.atleast_1d(numbers(self.variance, "variance"))
         if variance.ndim != 1:
             raise InputError("variances need one dimension", expected="(m,)", found=str(variance.shape))
         finite(variance, "variance")
@@ -234,7 +223,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         positive(self.scale, "scale")
-        matrix = np.asarray(self.matrix, dtype="f8")
+        matrix = numbers(self.matrix, "the covariance matrix")
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise InputError("a covariance matrix is square", expected="(m, m)", found=str(matrix.shape))
         finite(matrix, "the covariance matrix")
@@ -330,14 +319,14 @@ def as_covariance(value: Any, size: int, name: str) -> Covariance:
 
 def _plain(value: Any, size: int) -> Covariance:
     """From numbers: a variance, variances (size,), a matrix (size, size)."""
-    try:
-        array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype="f8")
-    except (TypeError, ValueError):
+    given = value.toarray() if sp.issparse(value) else value
+    if isinstance(given, (str, dict)) or (not np.isscalar(given) and not hasattr(given, "__len__")):
         raise InputError(
             "this is no covariance",
             expected="a variance, variances, a matrix, or an object of inv.covariance",
             found=type(value).__name__,
-        ) from None
+        )
+    array = numbers(given, "the variance")
     if array.ndim == 2:
         return Dense(array)
     return Diagonal(np.full(size, float(array)) if array.ndim == 0 else array)

@@ -11,7 +11,8 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, numbers, positive, sandwiched
+from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, positive, sandwiched
+from monitor.inversion.numeric import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +43,7 @@ class HourOfDay:
             raise InputError("hours need one dimension", expected="(p,)", found=str(hours.shape))
         positive(self.days, "days")
         positive(self.scale, "scale")
-        matrix = np.asarray(self.within, dtype="f8")
+        matrix = numbers(self.within, "within")
         if matrix.ndim == 0:
             positive(float(matrix), "within")
             apart = np.abs(np.arange(24)[:, None] - np.arange(24)[None, :])

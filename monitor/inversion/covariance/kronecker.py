@@ -16,6 +16,7 @@ from monitor.inversion.covariance.base import LOG_SD, finite, positive, scaled_r
 from monitor.inversion.covariance.combined import Selected
 from monitor.inversion.covariance.hours import HourOfDay
 from monitor.inversion.covariance.stationary import Matern
+from monitor.inversion.numeric import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +65,14 @@ class Kronecker:
         """σ as a product of (p, 1) and (1, s), or (1, 1) and (p, s) where it is none."""
         p, s = self.shape
         if isinstance(self.std, tuple):
-            time, space = (np.asarray(part, dtype="f8") for part in self.std)
+            time, space = (numbers(part, "std") for part in self.std)
             if time.shape != (p,) or space.shape != (s,):
                 raise InputError(
                     "std does not fit", expected=f"(({p},), ({s},))", found=f"({time.shape}, {space.shape})"
                 )
             pair = time[:, None], space[None, :]
         else:
-            pair = _as_product(np.asarray(self.std, dtype="f8"), p, s)
+            pair = _as_product(numbers(self.std, "std"), p, s)
         for part in pair:
             finite(part, "std")
             if (part < 0).any():

@@ -18,7 +18,6 @@ from monitor.inversion.covariance.base import (
     Dense,
     chosen,
     finite,
-    numbers,
     positive,
     sandwiched,
     scaled_rows,
@@ -26,6 +25,7 @@ from monitor.inversion.covariance.base import (
 )
 from monitor.inversion.kernels import markov_sweep
 from monitor.inversion.mirror import Mirror, blockwise
+from monitor.inversion.numeric import numbers
 from monitor.inversion.threads import kernel_threads
 
 #: Points up to which a square root is a dense Cholesky factor.
@@ -87,7 +87,7 @@ class Matern:
                 "at does not fit", expected="(p,) or (s, d)", found=str(np.shape(self.positions))
             )
         finite(self.positions, "at")
-        deviation = np.asarray(self.std, dtype="f8")
+        deviation = numbers(self.std, "std")
         finite(np.atleast_1d(deviation), "std")
         if deviation.ndim and deviation.shape != (self.size,):
             raise InputError("std does not fit", expected=f"({self.size},)", found=str(deviation.shape))
@@ -117,7 +117,7 @@ class Matern:
     @cached_property
     def steps(self) -> np.ndarray:
         """Spacing along each axis of the grid."""
-        return np.broadcast_to(np.asarray(self.spacing, dtype="f8"), (len(self.shape or ()),))
+        return np.broadcast_to(numbers(self.spacing, "spacing"), (len(self.shape or ()),))
 
     @cached_property
     def positions(self) -> np.ndarray:
