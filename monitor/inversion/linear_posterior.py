@@ -15,11 +15,11 @@ from monitor.inversion.factor import Factor, factored
 from monitor.inversion.linear_problem import (
     LinearProblem,
     apply_totals,
-    checked_totals,
     checked_vector,
     chunks,
     cross_covariance,
     ensure_affordable,
+    fitting_totals,
     forward_covariance,
     update_of,
 )
@@ -199,7 +199,7 @@ class LinearPosterior:
 
     def estimate(self, totals: Any) -> TotalsEstimate:
         """Any other totals (k, m), with their full covariance."""
-        rows = checked_totals(totals, self.problem.m)
+        rows = fitting_totals(totals, self.problem.prior_covariance)
         cross, prior = cross_covariance(self.problem, rows)
         loading = np.column_stack(
             [
@@ -226,7 +226,7 @@ class LinearPosterior:
 
     def mean_of(self, totals: Any) -> np.ndarray:
         """Means of totals (k,), without their covariance: for maps."""
-        rows = checked_totals(totals, self.problem.m)
+        rows = fitting_totals(totals, self.problem.prior_covariance)
         out = apply_totals(rows, self.problem.prior_mean) + update_of(self.problem, rows, self.alpha)
         for weight, pattern in zip(self.beta, self.problem.fixed_effects.values(), strict=True):
             out = out + weight * apply_totals(rows, pattern)
@@ -234,12 +234,13 @@ class LinearPosterior:
 
     def variance_of(self, totals: Any) -> np.ndarray:
         """Variances of totals (k,), without their covariance: for maps of 1σ."""
-        cross, prior = cross_covariance(self.problem, totals, diagonal=True)
+        rows = fitting_totals(totals, self.problem.prior_covariance)
+        cross, prior = cross_covariance(self.problem, rows, diagonal=True)
         half = self.factor.half(cross)
         variance = prior - np.einsum("nk,nk->k", half, half)
         if self.beta.size:
             loading = np.column_stack(
-                [apply_totals(totals, pattern) for pattern in self.problem.fixed_effects.values()]
+                [apply_totals(rows, pattern) for pattern in self.problem.fixed_effects.values()]
             )
             extra = loading - cross.T @ self.fixed_weighted
             variance = variance + np.einsum("kq,qr,kr->k", extra, self.beta_covariance, extra)

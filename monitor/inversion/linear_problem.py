@@ -75,7 +75,7 @@ class LinearProblem:
         put(self, "prior_covariance", as_covariance(self.prior_covariance, m, "prior_covariance"))
         put(self, "mismatch_covariance", as_covariance(self.mismatch_covariance, n, "mismatch_covariance"))
         if self.totals is not None:
-            put(self, "totals", checked_totals(self.totals, m))
+            put(self, "totals", fitting_totals(self.totals, self.prior_covariance))
         put(self, "fixed_effects", _fixed_effects(self.fixed_effects, m))
 
     @property
@@ -238,6 +238,20 @@ def checked_totals(totals: Any, m: int) -> Any:
             remedy="check the region's polygon against the grid",
         )
     return rows
+
+
+def fitting_totals(totals: Any, prior: Covariance) -> Any:
+    """`checked_totals`, whose times and cells are those of the prior where both say what they are."""
+    if isinstance(totals, SeparableTotals) and isinstance(prior, Kronecker):
+        shape = (totals.time.shape[1], totals.space.shape[1])
+        if shape != prior.shape:
+            raise InputError(
+                "totals do not fit the state: their times and cells are not those of the prior",
+                expected=f"weights of {prior.shape[0]} times and {prior.shape[1]} cells, as prior_covariance",
+                found=f"{shape[0]} times and {shape[1]} cells",
+                remedy="time is (A, p), space (B, s)",
+            )
+    return checked_totals(totals, prior.size)
 
 
 def _fixed_effects(patterns: Any, m: int) -> Mapping[str, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.inversion.linear import LinearPosterior, LinearProblem
-from monitor.inversion.linear_problem import apply_totals, checked_totals
+from monitor.inversion.linear_problem import apply_totals, fitting_totals
 from monitor.inversion.operators import adjoint, forward
 
 #: Largest number of elements that draws, or columns of the covariance, may take.
@@ -138,7 +138,7 @@ class PositivePosterior(Drawn):
 
     def estimate(self, totals: Any) -> PositiveTotals:
         """Any other totals (k, m)."""
-        rows = checked_totals(totals, self.problem.m)
+        rows = fitting_totals(totals, self.problem.prior_covariance)
         return PositiveTotals(apply_totals(rows, self.draws.T).T, self.chains, rows)
 
 

@@ -100,6 +100,7 @@ def solve(
     """
     _known("method", method, METHODS)
     _known("likelihood", likelihood, LIKELIHOODS)
+    _ensure_problem(problem)
     if not isinstance(problem, LinearProblem):
         if positivity is None:
             if method not in EXACT:
@@ -181,6 +182,19 @@ def _solve_positive(
     if stated is not None:
         raise InputError('stated belongs to positivity="lognormal"', found=f"stated={stated!r}")
     return solve_truncated(_solve_gaussian(problem, method), mask, *sampling)
+
+
+def _ensure_problem(problem: Any) -> None:
+    from monitor.inversion.problem import InverseProblem
+
+    if not isinstance(problem, (LinearProblem, InverseProblem)):
+        solved = hasattr(problem, "problem")
+        raise InputError(
+            "solve takes a problem",
+            expected="LinearProblem or InverseProblem",
+            found=type(problem).__name__,
+            remedy="solve posterior.problem" if solved else "inv.LinearProblem(jacobian, observations, …)",
+        )
 
 
 def _known(name: str, value: str, known: tuple[str, ...]) -> None:

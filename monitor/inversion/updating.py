@@ -173,7 +173,20 @@ def _columns(covariance: Covariance, start: int) -> np.ndarray:
 
 def _joined(old: LinearProblem, new: NewObservations | LinearProblem, weights: np.ndarray) -> LinearProblem:
     """One problem with the observations of both; `weights` are those of the old ones."""
+    if not isinstance(new, (NewObservations, LinearProblem)):
+        raise InputError(
+            "an update takes new observations",
+            expected="NewObservations or LinearProblem",
+            found=type(new).__name__,
+            remedy="inv.NewObservations(jacobian, observations, mismatch_covariance)",
+        )
     jacobian = as_jacobian(new.jacobian)
+    if jacobian.shape[0] == 0:
+        raise InputError(
+            "there are no new observations",
+            expected="a jacobian of shape (k, m), k of 1 or more",
+            found="k = 0",
+        )
     if jacobian.shape[1] != old.m:
         raise InputError(
             "the new observations see other unknowns",

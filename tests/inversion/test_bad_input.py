@@ -476,3 +476,60 @@ def test_a_covariance_that_cannot_be_is_refused(name):
     make, words = COVARIANCES[name]
     with pytest.raises(InputError, match=words):
         make()
+
+
+def test_separable_totals_of_other_times_and_cells_are_refused_though_their_product_fits():
+    prior = cov.Kronecker(cov.Exponential(1.0, 2), cov.Exponential(1.0, (1, 3)))
+    turned = inv.SeparableTotals(np.ones((1, 3)), np.ones((1, 2)))
+    words = "2 times and 3 cells.*3 times and 2 cells"
+    with pytest.raises(InputError, match=words):
+        inv.LinearProblem(**parts(prior_covariance=prior, totals=turned))
+    posterior = inv.solve(inv.LinearProblem(**parts(prior_covariance=prior)))
+    for ask in (posterior.estimate, posterior.mean_of, posterior.variance_of):
+        with pytest.raises(InputError, match=words):
+            ask(turned)
+
+
+UPDATES = {
+    "a number of an observation": ((np.ones((1, M)), 1.0, 1.0), r"observations has the wrong shape.*\(1,\)"),
+    "observations in a column": ((np.ones((2, M)), np.ones((2, 1)), 1.0), r"observations.*\(2, 1\)"),
+    "no observations": ((np.ones((0, M)), np.ones(0), 1.0), "no new observations.*k = 0"),
+    "a masked observation": ((np.ones((1, M)), masked([1.0], 0), 1.0), "observations has 1 masked values"),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_new_observations_that_cannot_be_are_refused(name):
+    given, words = UPDATES[name]
+    with pytest.raises(InputError, match=words):
+        inv.update(inv.solve(inv.LinearProblem(**GOOD)), inv.NewObservations(*given))
+
+
+@pytest.mark.parametrize("new", [{"jacobian": np.ones((1, M))}, (np.ones((1, M)), [1.0], 1.0), None])
+def test_what_are_no_new_observations_is_refused(new):
+    with pytest.raises(InputError, match="update takes new observations.*NewObservations"):
+        inv.update(inv.solve(inv.LinearProblem(**GOOD)), new)
+
+
+def test_what_is_no_problem_is_not_solved():
+    problem = inv.LinearProblem(**GOOD)
+    with pytest.raises(InputError, match="solve takes a problem.*NoneType.*LinearProblem"):
+        inv.solve(None)
+    with pytest.raises(InputError, match=r"LinearPosterior.*posterior\.problem"):
+        inv.solve(inv.solve(problem))
+    with pytest.raises(InputError, match=r"plain arrays.*problem\.linear\(\)"):
+        inv.hyper.sample(object())
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (np.ones(3), r"start does not fit.*\(2,\), the parameters.*\(3,\)"),
+        ([1.0, -1.0], "start has values that are not positive.*-1.0 at index 1"),
+        ([NAN, 1.0], "start has values that are not positive.*nan at index 0"),
+        (["a", "b"], "start holds no real numbers"),
+    ],
+)
+def test_a_search_cannot_start_anywhere(start, words):
+    with pytest.raises(InputError, match=words):
+        inv.hyper.maximise_evidence(inv.LinearProblem(**GOOD), start=start)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import linalg, optimize
@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from monitor.errors import InputError
 from monitor.inversion.components import ObservationModel, Parameter
 from monitor.inversion.hyper.evidence import log_evidence
+from monitor.inversion.numeric import numbers
 
 #: How far from its median a parameter may go [prior 1σ].
 _REACH = 4.0
@@ -106,7 +107,9 @@ def maximum(
     if not free.any():
         return Hyperparameters(parameters, median, np.zeros((width.size,) * 2), evidence(median)[0], 1)
     climb = _Climb(evidence, np.log(median), width)
-    begin = np.zeros(int(free.sum())) if start is None else np.log(start / median)[free] / width[free]
+    begin = np.zeros(int(free.sum()))
+    if start is not None:
+        begin = np.log(_checked_start(start, width.size) / median)[free] / width[free]
 
     def report(_: np.ndarray) -> None:
         climb.steps += 1
@@ -126,6 +129,22 @@ def maximum(
     covariance[np.ix_(free, free)] = np.outer(width[free], width[free]) * _curvature(climb, found.x)
     value = climb.level + 0.5 * float(found.x @ found.x) - float(found.fun)
     return Hyperparameters(parameters, climb.values(found.x), covariance, value, climb.evaluations)
+
+
+def _checked_start(start: Any, count: int) -> np.ndarray:
+    values = numbers(start, "start")
+    if values.shape != (count,):
+        raise InputError(
+            "start does not fit", expected=f"({count},), the parameters", found=str(values.shape)
+        )
+    bad = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if bad.size:
+        raise InputError(
+            "start has values that are not positive numbers",
+            found=f"{values[bad[0]]} at index {int(bad[0])}",
+            remedy="begin at problem.parameters' start, or at fit.values",
+        )
+    return values
 
 
 @dataclass

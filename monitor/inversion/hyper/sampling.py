@@ -95,6 +95,13 @@ def sample(
     NumericalError
         When Ψ is not positive definite at the stated values.
     """
+    if not isinstance(problem, LinearProblem):
+        raise InputError(
+            "hyperparameters are sampled of a problem in plain arrays",
+            expected="LinearProblem",
+            found=type(problem).__name__,
+            remedy="of an InverseProblem: hyper.sample(problem.linear())",
+        )
     parameters = held(problem.parameters, fixed)
     free = np.array([p.log_sd > 0 for p in parameters])
     if not free.any() or draws < 1:
