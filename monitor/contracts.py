@@ -162,6 +162,11 @@ def _fail(name: str, what: str, **parts: str) -> ContractError:
     return ContractError(f"{name}: {what}", **parts)
 
 
+def _ensure_dataset(given: object, name: str) -> None:
+    if not isinstance(given, xr.Dataset):
+        raise _fail(name, "no dataset", expected="xarray.Dataset", found=type(given).__name__)
+
+
 def _ensure_variables(dataset: xr.Dataset, name: str, expected: Mapping[str, tuple[str, ...]]) -> None:
     for variable, dims in expected.items():
         if variable not in dataset.variables:
@@ -233,6 +238,7 @@ def _ensure_not_negative(dataset: xr.Dataset, name: str, variable: str) -> None:
 
 def ensure_observations(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset` itself if it keeps the observations contract, else `ContractError`."""
+    _ensure_dataset(dataset, "observations")
     name = f"observations {dataset.attrs.get('station', '?')}"
     columns = ("mole_fraction", "uncertainty", "stdev", "count", "flag", "flag_reason")
     _ensure_variables(dataset, name, dict.fromkeys(columns, ("time",)) | {"time_bnds": ("time", "bnds")})
@@ -302,6 +308,7 @@ def footprints_dataset(
 
 def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset` itself if it keeps the footprints contract, else `ContractError`."""
+    _ensure_dataset(dataset, "footprints")
     name = f"footprints {dataset.attrs.get('station', '?')}"
     _ensure_variables(
         dataset,
@@ -396,6 +403,7 @@ def flux_dataset(
 
 def ensure_flux(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset` itself if it keeps the flux contract, else `ContractError`."""
+    _ensure_dataset(dataset, "flux")
     name = f"flux {dataset.attrs.get('title', '?')}"
     _ensure_variables(
         dataset,
@@ -415,6 +423,7 @@ def ensure_flux(dataset: xr.Dataset) -> xr.Dataset:
 
 def ensure_regions(dataset: xr.Dataset) -> xr.Dataset:
     """`dataset` itself if it keeps the regions contract (fractions in [0, 1]), else `ContractError`."""
+    _ensure_dataset(dataset, "regions")
     _ensure_variables(dataset, "regions", {"fraction": ("region", "lat", "lon")})
     values = dataset["fraction"].values
     wrong = ~((values >= 0) & (values <= 1 + 1e-9))
@@ -447,6 +456,7 @@ def ensure_posterior(dataset: xr.Dataset) -> xr.Dataset:
 
     Totals are in t of the gas per year, and their covariances are symmetric with variances of zero or more.
     """
+    _ensure_dataset(dataset, "posterior")
     _ensure_variables(dataset, "posterior", _POSTERIOR)
     _ensure_attributes(dataset, "posterior", ("species", "chi2", "dofs", "inflation", "configuration"))
     for variable in _MAPS:

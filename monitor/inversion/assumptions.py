@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from monitor.errors import InputError
-from monitor.inversion.ensure import ensure_numbers
+from monitor.inversion.ensure import ensure_kind, ensure_numbers
 from monitor.inversion.receptors import Difference
 from monitor.inversion.state import Correlation, FluxBlock
 
@@ -176,6 +176,14 @@ class TransportScale:
         return np.asarray(covariance + (common + self.epoch_sd**2 * same) * np.outer(totals, totals))
 
 
+_PARTS = {
+    "background": Background,
+    "mismatch": Mismatch,
+    "correlation": Correlation,
+    "selection": Selection,
+}
+
+
 @dataclass(frozen=True)
 class Assumptions:
     """All of an inversion.
@@ -200,3 +208,8 @@ class Assumptions:
             raise InputError(
                 "state is a tuple of blocks", found="one FluxBlock", remedy="state=(FluxBlock(…),)"
             )
+        ensure_kind("Assumptions.state", self.state, tuple)
+        for k, block in enumerate(self.state):
+            ensure_kind(f"Assumptions.state[{k}]", block, FluxBlock)
+        for name, kind in _PARTS.items():
+            ensure_kind(f"Assumptions.{name}", getattr(self, name), kind)

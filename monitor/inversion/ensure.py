@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 
 import numpy as np
@@ -83,6 +83,37 @@ def ensure_baseline(baseline: xr.DataArray | None) -> None:
             expected=f"{units.MOLE_FRACTION}, as the observations",
             found=repr(baseline.attrs.get("units")),
             remedy=f"convert it (monitor.units), and set attrs['units'] = '{units.MOLE_FRACTION}'",
+        )
+
+
+def ensure_datasets(name: str, given: object, *, levels: bool = False) -> None:
+    """Refuse what is no dataset, and no mapping of names to datasets; with `levels`, one may be several."""
+
+    def fits(one: object) -> bool:
+        if levels and isinstance(one, Sequence):
+            return len(one) > 0 and all(isinstance(level, xr.Dataset) for level in one)
+        return isinstance(one, xr.Dataset)
+
+    if fits(given):
+        return
+    expected = "an xarray.Dataset, or a dict of names and datasets" + (" (one, or one per level)" * levels)
+    if not isinstance(given, Mapping):
+        raise InputError(f"the {name} are no dataset", expected=expected, found=_described(given))
+    if not given:
+        raise InputError(f"there are no {name}", expected=expected, found=f"an empty {_described(given)}")
+    for key, one in given.items():
+        if not fits(one):
+            raise InputError(f"the {name} '{key}' are no dataset", expected=expected, found=_described(one))
+
+
+def ensure_kind(name: str, given: object, kind: type, remedy: str = "") -> None:
+    """Refuse an argument that is not of its class."""
+    if not isinstance(given, kind):
+        raise InputError(
+            f"{name} has a wrong type",
+            expected=kind.__name__,
+            found=_described(given),
+            remedy=remedy,
         )
 
 

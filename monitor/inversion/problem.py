@@ -18,7 +18,7 @@ from monitor.errors import GridError, InputError, UnitError
 from monitor.inversion.assumptions import Assumptions
 from monitor.inversion.blocks import Sight, build_block, in_order
 from monitor.inversion.components import Combined, Component, ObservationModel
-from monitor.inversion.ensure import ensure_baseline
+from monitor.inversion.ensure import ensure_baseline, ensure_datasets, ensure_kind
 from monitor.inversion.linear_problem import LinearProblem
 from monitor.inversion.mismatch import background_components, mismatch_components
 from monitor.inversion.state import FluxBlock, StateBlock
@@ -97,7 +97,9 @@ class InverseProblem:
         ------
         ContractError, GridError, InputError, NumericalError, UnitError
         """
-        assumed = assumptions or Assumptions()
+        assumed = Assumptions() if assumptions is None else assumptions
+        ensure_kind("assumptions", assumed, Assumptions, "Assumptions(background=Background(…), …)")
+        _ensure_given(observations, footprints, prior, epochs)
         ensure_baseline(baseline)
         observed, seen = _by_inlet(observations, footprints)
         elements = join(observed, seen, list((epochs or {}).values()), assumed.selection)
@@ -245,6 +247,18 @@ class InverseProblem:
             for c in self.model.components
         ]
         return replace(self, model=ObservationModel(tuple(components)), weights=self.weights * weights)
+
+
+def _ensure_given(observations: object, footprints: object, prior: object, epochs: object) -> None:
+    """Refuse arguments of a wrong kind."""
+    ensure_datasets("observations", observations)
+    ensure_datasets("footprints", footprints, levels=True)
+    ensure_datasets("prior fluxes", prior)
+    if epochs is not None:
+        parse = 'Interval.parse("2023-01-01", "2024-01-01")'
+        ensure_kind("epochs", epochs, Mapping, f'{{"a": {parse}}}')
+        for name, epoch in cast("Mapping[str, object]", epochs).items():
+            ensure_kind(f"epoch '{name}'", epoch, Interval, parse)
 
 
 def _by_inlet(

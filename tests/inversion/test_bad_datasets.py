@@ -12,7 +12,7 @@ from small_worlds import CELLS, GRID, flux, interval, make_world
 from monitor.contracts import Flag
 from monitor.errors import ContractError, GridError, InputError, UnitError
 from monitor.inversion import Background, Correlation, FluxBlock, InverseProblem, Mismatch, Selection
-from monitor.inversion.assumptions import TransportScale
+from monitor.inversion.assumptions import Assumptions, TransportScale
 from monitor.inversion.totals import whole_grid
 
 TIMES = np.array(["2023-02-01", "2023-04-01"], dtype="datetime64[ns]")
@@ -336,6 +336,42 @@ def test_factors_that_are_no_cycle_of_a_day(factors):
     with pytest.raises(InputError, match="hour_factors of block 'a'.*24 numbers ≥ 0 of mean 1"):
         FluxBlock("a", hour_factors=factors)
     FluxBlock("a", hour_factors=(0.5, 1.5) * 12)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "text"),
+    [
+        ("prior", lambda w: {}, "there are no prior fluxes.*Dataset.*found: an empty dict"),
+        ("prior", lambda w: w.prior["total"]["flux"], "fluxes are no dataset.*found: DataArray with"),
+        ("prior", lambda w: {"total": 1.0}, "prior fluxes 'total' are no dataset.*found: float"),
+        ("regions", lambda w: {"city": np.ones((4, 5))}, "regions: no dataset.*xarray.Dataset.*: dict"),
+        ("observations", lambda w: w.prior["total"].to_dataframe(), "observations are no.*: DataFrame"),
+        ("observations", lambda w: {}, "there are no observations.*found: an empty dict"),
+        ("footprints", lambda w: {"S0-50m": [1], "S1-50m": [2]}, "'S0-50m' are no.*per level.*found: list"),
+        ("assumptions", lambda w: Background(), "assumptions has a wrong type.*: Assumptions.*: Background"),
+        ("assumptions", lambda w: {}, "assumptions has a wrong type.*found: dict"),
+        ("epochs", lambda w: {"a": ("2023", "2024")}, "epoch 'a' has.*Interval.*: tuple.*Interval.parse"),
+        ("epochs", lambda w: interval(0, 2), "epochs has a wrong type.*Mapping.*found: Interval"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_wrong_kind(world, name, given, text):
+    parts = {
+        "observations": world.observations, "footprints": world.footprints, "prior": world.prior,
+        "epochs": world.epochs, "assumptions": world.assumptions,
+    }  # fmt: skip
+    with pytest.raises(InputError, match=text) as caught:
+        InverseProblem.from_datasets(**parts | {name: given(world)})
+    # types are named, values are not printed
+    assert len(str(caught.value)) < 400
+
+
+def test_assumptions_of_a_wrong_kind():
+    with pytest.raises(
+        InputError, match=r"Assumptions.mismatch has a wrong type.*Mismatch.*found: Background"
+    ):
+        Assumptions(mismatch=Background())
+    with pytest.raises(InputError, match=r"Assumptions.state\[0\] has.*FluxBlock.*found: str"):
+        Assumptions(state=("total",))
 
 
 def test_one_alone_and_the_other_by_name(world):
