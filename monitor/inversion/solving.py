@@ -86,7 +86,8 @@ def solve(
         that outliers lose their weight; see `monitor.inversion.robust`.
     positivity
         "truncated": the Gaussian posterior restricted to x ≥ 0.  "lognormal": the logarithm of x is Gaussian.
-        Both give a `PositivePosterior` of `draws` draws; see `monitor.inversion.positivity`.
+        Both give a `PositivePosterior` of at least `draws` draws, the least number that gives all chains one
+        length; see `monitor.inversion.positivity`.
     positive : mask (m,), slice or indices; names of blocks of an `InverseProblem`
         The unknowns that are positive; all if absent, of an `InverseProblem` all fluxes.
     stated : "mean" or "median"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from scipy.integrate import quad
 from scipy.special import gamma
 from structures import FORMS, any_structure, footprints
 
+from monitor.errors import InputError
 from monitor.inversion import covariance as cov
 from monitor.inversion import operators, sweep
 from monitor.inversion.covariance import combined, stationary
@@ -228,3 +231,64 @@ def test_cells_on_both_sides_of_a_mask_are_uncorrelated():
     cut = cov.Exponential(5.0, (2, 3), groups=city).dense()
     free = cov.Exponential(5.0, (2, 3)).dense()
     close(cut, np.where(city[:, None] == city[None, :], free, 0.0))
+
+
+@pytest.mark.parametrize("kind", [cov.Sum, cov.Block])
+def test_parts_are_given_one_by_one_or_as_a_sequence(kind):
+    a, b = cov.Diagonal(np.ones(3)), cov.Exponential(2.0, 3)
+    for made in (kind(a, b), kind((a, b)), kind([a, b]), kind(iter((a, b))), kind(parts=(a, b))):
+        assert made.parts == (a, b)
+    assert kind(a).parts == (a,)
+    assert replace(kind(a, b), parts=(b,)).parts == (b,)
+    with pytest.raises(FrozenInstanceError):
+        kind(a).parts = ()
+    with pytest.raises(InputError, match="part 1 is no covariance.*float"):
+        kind(a, 2.0)
+    with pytest.raises(InputError, match="part 0 is no covariance.*float"):
+        kind(2.0)
+
+
+LENGTHS = {
+    "Diagonal": cov.Diagonal(np.ones(4)),
+    "one variance": cov.Diagonal(np.ones(1)),
+    "Dense": cov.Dense(np.eye(4)),
+    "Exponential": cov.Exponential(2.0, 4),
+    "Matern on a grid": cov.Matern(2.0, 1.5, (70, 70)),
+    "HourOfDay": cov.HourOfDay(2.0, 3.0, np.arange(4.0)),
+    "Kronecker": cov.Kronecker(cov.Exponential(2.0, 2), cov.Exponential(2.0, (1, 3))),
+    "Sum": cov.Sum(cov.Diagonal(np.ones(4)), cov.Exponential(2.0, 4)),
+    "Block": cov.Block(cov.Diagonal(np.ones(2)), cov.Exponential(2.0, 3)),
+    "Selected": cov.Block(cov.Diagonal(np.ones(2)), cov.Exponential(2.0, 3)).select(np.array([0, 4])),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_vector_of_another_length_is_not_multiplied(name):
+    covariance = LENGTHS[name]
+    for size, product in (
+        (covariance.size, covariance.matvec),
+        (covariance.sqrt_size, covariance.sqrt_matvec),
+    ):
+        assert product(np.ones(size)).shape == (covariance.size,)
+        for wrong in (np.ones(size + 1), np.ones(2 * size), np.ones((size + 1, 2)), np.float64(1.0)):
+            with pytest.raises(InputError, match=rf"does not fit the covariance.*\({size},\)"):
+                product(wrong)
+
+
+@pytest.mark.parametrize("smoothness", [0.7, 7.5, 50.0])
+def test_matern_is_finite_from_nearby_to_far_away(smoothness):
+    """Near zero k = 1 − z²/4(ν − 1), far away 0 (Rasmussen & Williams 2006, §4.2)."""
+    found = cov.Matern(1.0, smoothness, at=np.r_[0.0, 1e-300, 1e-12, 1e-8, 1e-4, 1.0, 1e4])
+    row = found.dense()[0]
+    # at ν = 0.7 the correlation falls as z^1.4 first: 1e-11 at a distance of 1e-8
+    np.testing.assert_allclose(row[:4], 1.0, atol=1e-10)
+    assert (np.diff(row) <= 1e-12).all() and 0 <= row[-1] < 1e-12
+    assert np.isfinite(found.slope_matvec(np.eye(7))).all()
+
+
+def test_a_smooth_matern_is_nearly_the_gaussian_and_beyond_that_it_is_refused():
+    d = np.linspace(0.0, 3.0, 7)
+    # the difference falls as 1/ν
+    np.testing.assert_allclose(cov.Matern(1.0, 50.0, at=d).dense()[0], np.exp(-(d**2) / 2), atol=0.01)
+    with pytest.raises(InputError, match=r"smoothness.*at most 50.*1e\+06.*Dense"):
+        cov.Matern(1.0, 1e6, at=d)

@@ -525,3 +525,14 @@ def test_gauss_newton_without_success_is_an_error_with_the_number(monkeypatch):
         lognormal.solve_lognormal(
             small(np.random.default_rng(4)), np.ones(6, dtype=bool), "mean", solve_observations, (10, 0)
         )
+
+
+@pytest.mark.parametrize(
+    "choice", [{"positivity": "truncated"}, {"positivity": "lognormal", "stated": "mean"}]
+)
+@pytest.mark.parametrize("draws", [2, 10, 16])
+def test_there_are_at_least_as_many_draws_as_asked_in_chains_of_one_length(choice, draws):
+    problem = inv.LinearProblem(np.ones((1, 1)), [1.0], 1.0, 0.25, 0.25)
+    found = inv.solve(problem, draws=draws, **choice)
+    length, left = divmod(found.draws.shape[0], found.chains)
+    assert left == 0 and found.chains * (length - 1) < draws <= found.chains * length

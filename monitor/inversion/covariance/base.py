@@ -97,6 +97,23 @@ def scaled_rows(weight: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.asarray(weight * vector if vector.ndim == 1 else weight[:, None] * vector)
 
 
+def sized(vector: np.ndarray, size: int) -> np.ndarray:
+    """Columns (size,) or (size, k) that a covariance can multiply.
+
+    Raises
+    ------
+    InputError
+    """
+    array = np.asarray(vector)
+    if array.ndim not in (1, 2) or array.shape[0] != size:
+        raise InputError(
+            "what is multiplied does not fit the covariance",
+            expected=f"({size},) or ({size}, k)",
+            found=str(array.shape),
+        )
+    return array
+
+
 def chosen(rows: np.ndarray, size: int) -> np.ndarray:
     """Different indices into `size` unknowns, from indices or a mask.
 
@@ -192,10 +209,10 @@ class Diagonal:
         return np.asarray(self.scale**2 * self.variance)
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return scaled_rows(self.diagonal(), vector)
+        return scaled_rows(self.diagonal(), sized(vector, self.size))
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        return scaled_rows(np.sqrt(self.diagonal()), vector)
+        return scaled_rows(np.sqrt(self.diagonal()), sized(vector, self.size))
 
     def dense(self) -> np.ndarray:
         return np.diag(self.diagonal())
@@ -276,10 +293,10 @@ class Dense:
         return np.asarray(self.scale**2 * np.diagonal(self.matrix))
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self.scale**2 * (self.matrix @ vector))
+        return np.asarray(self.scale**2 * (self.matrix @ sized(vector, self.size)))
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self.scale * (self._root @ vector))
+        return np.asarray(self.scale * (self._root @ sized(vector, self.size)))
 
     def dense(self) -> np.ndarray:
         return np.asarray(self.scale**2 * self.matrix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,20 +11,20 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import Covariance, Diagonal, chosen, is_covariance, symmetric
+from monitor.inversion.covariance.base import Covariance, Diagonal, chosen, is_covariance, sized, symmetric
 from monitor.inversion.covariance.stationary import Matern
 from monitor.inversion.kernels import add_exponential
 from monitor.inversion.threads import in_parts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Sum:
-    """The sum of independent parts over the same unknowns."""
+    """The sum of independent parts over the same unknowns: ``Sum(a, b)`` or ``Sum((a, b))``."""
 
     parts: tuple[Covariance, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _parts(self.parts))
+    def __init__(self, parts: Covariance | Iterable[Covariance], *others: Covariance) -> None:
+        object.__setattr__(self, "parts", _parts(parts, others))
         sizes = [p.size for p in self.parts]
         if len(set(sizes)) > 1:
             raise InputError("the parts of a sum differ in size", found=", ".join(map(str, sizes)))
@@ -51,7 +51,7 @@ class Sum:
         return np.asarray(np.sum([p.matvec(vector) for p in self.parts], axis=0))
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "sqrt_size")
+        cut = _cut(self.parts, sized(vector, self.sqrt_size), "sqrt_size")
         return np.asarray(np.sum([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)], axis=0))
 
     def dense(self) -> np.ndarray:
@@ -68,14 +68,17 @@ class Sum:
         return Sum(tuple(part.select(rows) for part in self.parts))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Block:
-    """Independent blocks of unknowns one after another: fluxes of sectors, inflow, offsets."""
+    """Independent blocks of unknowns one after another: fluxes of sectors, inflow, offsets.
+
+    ``Block(a, b)`` or ``Block((a, b))``.
+    """
 
     parts: tuple[Covariance, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parts", _parts(self.parts))
+    def __init__(self, parts: Covariance | Iterable[Covariance], *others: Covariance) -> None:
+        object.__setattr__(self, "parts", _parts(parts, others))
 
     @property
     def size(self) -> int:
@@ -96,11 +99,11 @@ class Block:
         return np.concatenate([p.diagonal() for p in self.parts])
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "size")
+        cut = _cut(self.parts, sized(vector, self.size), "size")
         return np.concatenate([p.matvec(v) for p, v in zip(self.parts, cut, strict=True)])
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        cut = _cut(self.parts, vector, "sqrt_size")
+        cut = _cut(self.parts, sized(vector, self.sqrt_size), "sqrt_size")
         return np.concatenate([p.sqrt_matvec(z) for p, z in zip(self.parts, cut, strict=True)])
 
     def dense(self) -> np.ndarray:
@@ -159,8 +162,9 @@ class Selected:
         return np.asarray(self.whole.diagonal()[self.rows])
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        spread = np.zeros((self.whole.size, *vector.shape[1:]))
-        spread[self.rows] = vector
+        columns = sized(vector, self.size)
+        spread = np.zeros((self.whole.size, *columns.shape[1:]))
+        spread[self.rows] = columns
         return np.asarray(self.whole.matvec(spread)[self.rows])
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
@@ -205,8 +209,9 @@ def add_to(matrix: np.ndarray, covariance: Covariance) -> None:
         matrix += covariance.dense()
 
 
-def _parts(parts: Any) -> tuple[Covariance, ...]:
-    found = tuple(parts)
+def _parts(parts: Any, others: tuple[Any, ...]) -> tuple[Covariance, ...]:
+    one = others or is_covariance(parts) or not isinstance(parts, Iterable)
+    found = (parts, *others) if one else tuple(parts)
     if not found:
         raise InputError("a sum or a block needs at least one part")
     for k, part in enumerate(found):

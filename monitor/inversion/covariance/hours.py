@@ -11,7 +11,7 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, positive, sandwiched
+from monitor.inversion.covariance.base import LOG_SD, Dense, chosen, finite, positive, sandwiched, sized
 from monitor.inversion.numeric import numbers
 
 
@@ -98,14 +98,14 @@ class HourOfDay:
         return self._matrix.copy()
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self._matrix @ vector)
+        return np.asarray(self._matrix @ sized(vector, self.size))
 
     def slope_matvec(self, vector: np.ndarray) -> np.ndarray:
         """(∂Q/∂ln days) v."""
         return np.asarray((self._matrix * self._day_lag / self.days) @ vector)
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
-        return np.asarray(self._root @ vector)
+        return np.asarray(self._root @ sized(vector, self.size))
 
     def observe(self, jacobian: Any) -> np.ndarray:
         return sandwiched(self._matrix, jacobian)

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from monitor.errors import InputError
 from monitor.inversion.components import Parameter
-from monitor.inversion.covariance.base import LOG_SD, finite, positive, scaled_rows, symmetric
+from monitor.inversion.covariance.base import LOG_SD, finite, positive, scaled_rows, sized, symmetric
 from monitor.inversion.covariance.combined import Selected
 from monitor.inversion.covariance.hours import HourOfDay
 from monitor.inversion.covariance.stationary import Matern
@@ -119,10 +119,11 @@ class Kronecker:
         return scaled_rows(sigma, np.ascontiguousarray(back).reshape(vector.shape))
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
-        return self._apply(vector, self.time.matvec, self.space.matvec)
+        return self._apply(sized(vector, self.size), self.time.matvec, self.space.matvec)
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
         p, s = self.shape
+        vector = sized(vector, self.sqrt_size)
         states = self.time.sqrt_matvec(vector.reshape(self.time.sqrt_size, -1))
         states = states.reshape(p, self.space.sqrt_size, -1).transpose(1, 0, 2)
         states = self.space.sqrt_matvec(np.ascontiguousarray(states).reshape(self.space.sqrt_size, -1))

@@ -21,6 +21,7 @@ from monitor.inversion.covariance.base import (
     positive,
     sandwiched,
     scaled_rows,
+    sized,
     through,
 )
 from monitor.inversion.kernels import markov_sweep
@@ -28,6 +29,8 @@ from monitor.inversion.mirror import Mirror, blockwise
 from monitor.inversion.numeric import numbers
 from monitor.inversion.threads import kernel_threads
 
+#: Largest ν: beyond it K_ν overflows at distances that matter.
+_SMOOTHEST = 50.0
 #: Points up to which a square root is a dense Cholesky factor.
 _DENSE = 4096
 #: Cells up to which a correlation is multiplied in four dense blocks rather than by Fourier transforms.
@@ -70,6 +73,13 @@ class Matern:
     def __post_init__(self) -> None:
         for name, value in (("length", self.length), ("smoothness", self.smoothness), ("scale", self.scale)):
             positive(value, name)
+        if self.smoothness > _SMOOTHEST:
+            raise InputError(
+                "smoothness is too large to be worked out",
+                expected=f"at most {_SMOOTHEST:g}",
+                found=f"{self.smoothness:g}",
+                remedy="the limit exp(−d²/2ℓ²), within about 1/ν, goes into inv.covariance.Dense",
+            )
         if self.at is None or np.size(self.at) == 0:
             raise InputError(
                 "at has no positions",
@@ -172,7 +182,10 @@ class Matern:
         if nu == 2.5:
             return np.asarray((1.0 + z + z**2 / 3.0) * np.exp(-z))
         safe = np.where(z > 0, z, 1.0)
-        return np.asarray(np.where(z > 0, 2.0 ** (1.0 - nu) / gamma(nu) * safe**nu * kv(nu, safe), 1.0))
+        bessel = kv(nu, safe)
+        known = (z > 0) & np.isfinite(bessel)  # where it overflows, the correlation is 1 to 1e-12
+        value = 2.0 ** (1.0 - nu) / gamma(nu) * safe**nu * np.where(known, bessel, 0.0)
+        return np.asarray(np.where(known, value, 1.0))
 
     def correlation_slope(self, distance: np.ndarray) -> np.ndarray:
         """∂k/∂ln ℓ = 2^(1−ν)/Γ(ν) · z^(ν+1) K_(ν−1)(z)."""
@@ -185,8 +198,10 @@ class Matern:
         if nu == 2.5:
             return np.asarray(z**2 * (1.0 + z) / 3.0 * np.exp(-z))
         safe = np.where(z > 0, z, 1.0)
-        value = 2.0 ** (1.0 - nu) / gamma(nu) * safe ** (nu + 1.0) * kv(nu - 1.0, safe)
-        return np.asarray(np.where(z > 0, value, 0.0))
+        bessel = kv(nu - 1.0, safe)
+        known = (z > 0) & np.isfinite(bessel)
+        value = 2.0 ** (1.0 - nu) / gamma(nu) * safe ** (nu + 1.0) * np.where(known, bessel, 0.0)
+        return np.asarray(np.where(known, value, 0.0))
 
     def diagonal(self) -> np.ndarray:
         return np.asarray(self.deviation**2)
@@ -209,6 +224,7 @@ class Matern:
         return np.asarray(np.sqrt(squared))
 
     def matvec(self, vector: np.ndarray) -> np.ndarray:
+        vector = sized(vector, self.size)
         inner = scaled_rows(self.deviation, vector)
         if self._chained:
             out = self._markov(inner)
@@ -309,6 +325,7 @@ class Matern:
         return self.smoothness == 0.5 and self.positions.ndim == 1
 
     def sqrt_matvec(self, vector: np.ndarray) -> np.ndarray:
+        vector = sized(vector, self.sqrt_size)
         if self._chained:
             order, decay = self._chain
             fresh = scaled_rows(np.sqrt(1.0 - decay**2), vector.reshape(order.size, -1))
