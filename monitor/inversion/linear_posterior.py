@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from monitor.errors import InputError, NumericalError
+from monitor.errors import InputError, NumericalError, PrecisionWarning
 from monitor.inversion.components import inverse_from_cholesky
 from monitor.inversion.factor import Factor, factored
 from monitor.inversion.linear_problem import (
@@ -30,6 +31,8 @@ _LOG_2PI = float(np.log(2 * np.pi))
 _ALONE = 1e-10
 #: What rounding may take from a variance, as a share of the prior one.
 _ROUNDING = 1e-9
+#: Share of the prior variance below which rounding, 1e-16 of it, leaves fewer than four digits.
+_FEW_DIGITS = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -366,6 +369,11 @@ def _kept(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     ------
     NumericalError
         Where it is more than rounding.
+
+    Warns
+    -----
+    PrecisionWarning
+        Where the difference of prior and gain leaves fewer than four digits.
     """
     lost = np.flatnonzero(after < -_ROUNDING * before)
     if lost.size:
@@ -375,5 +383,14 @@ def _kept(after: np.ndarray, before: np.ndarray) -> np.ndarray:
             expected="a variance of at least zero",
             found=f"{after[i]:.3g} at index {i}, of a prior variance of {before[i]:.3g}",
             remedy="see posterior.condition; a prior far wider than the errors of the observations does this",
+        )
+    few = np.flatnonzero((after < _FEW_DIGITS * before) & (before > 0))
+    if few.size:
+        i = int(few[0])
+        warnings.warn(
+            f"of {few.size} posterior variances fewer than four digits are left: {after[i]:.3g} at index "
+            f"{i}, of a prior variance of {before[i]:.3g}; a prior far wider than the errors does this",
+            PrecisionWarning,
+            stacklevel=4,
         )
     return np.where(after > 0, after, 0.0)

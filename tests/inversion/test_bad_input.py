@@ -368,6 +368,15 @@ def test_the_condition_number_has_no_unit():
     np.testing.assert_allclose(later[1].mean, later[0].mean, rtol=1e-10)
 
 
+def test_variances_of_which_nothing_is_left_are_said():
+    """y₁ sees x₁ at 1e9 σ: its variance is 1 − (1 − 1e-18), of which no digit is left; that of x₂ is ½."""
+    problem = inv.LinearProblem(np.diag([1e9, 1.0]), [1e9, 1.0], 0.0, 1.0, 1.0, totals=np.eye(2))
+    posterior = inv.solve(problem, "observations")
+    for ask in (lambda: posterior.std, lambda: posterior.totals.std):
+        with pytest.warns(PrecisionWarning, match="1 posterior variances fewer than four digits.*index 0"):
+            assert ask()[1] == pytest.approx(np.sqrt(0.5), rel=1e-15)
+
+
 def test_a_matrix_that_does_not_fit_into_memory_is_not_begun():
     m = 30_000
     problem = inv.LinearProblem(sp.csr_array((np.ones(1), ([0], [0])), shape=(1, m)), [1.0], 0.0, 1.0, 1.0)
