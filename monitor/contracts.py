@@ -344,7 +344,6 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
     ):
         _ensure_units(dataset, name, value, units.FOOTPRINT)
         _ensure_finite(dataset, name, value)
-        _ensure_not_negative(dataset, name, value)
         _ensure_not_negative(dataset, name, count)
         total = int(dataset[count].sum())
         if total != dataset[cell].size:
@@ -361,6 +360,10 @@ def ensure_footprints(dataset: xr.Dataset) -> xr.Dataset:
                 found=str(cells[at]),
             )
     _ensure_not_negative(dataset, name, "hours_back")
+    # archives hold small negative values, kept because sums are conserved; a whole influence is not negative
+    influence = float(dataset["value"].sum(dtype="f8") + dataset["residual_value"].sum(dtype="f8"))
+    if influence < 0:
+        raise _fail(name, "the influence is negative in sum", expected="≥ 0", found=f"{influence:g}")
     return dataset
 
 
@@ -417,6 +420,16 @@ def ensure_flux(dataset: xr.Dataset) -> xr.Dataset:
     _ensure_attributes(dataset, name, ("species", "title", "source_digest"))
     _ensure_units(dataset, name, "flux", units.FLUX)
     _ensure_time(dataset, name, unique=True)
+    start, end = dataset["time_bnds"].values.T
+    over = end[:-1] > start[1:]
+    if over.any():
+        at = int(np.argmax(over))
+        raise _fail(
+            name,
+            f"the times at index {at} and {at + 1} overlap",
+            expected="an end that is not after the next start",
+            found=f"{end[at]} and {start[at + 1]}",
+        )
     _ensure_finite(dataset, name, "flux")
     return dataset
 

@@ -171,6 +171,16 @@ def test_a_step_that_the_flux_covers_in_part(world, resolution):
             assemble(early, prior={"total": gap})
 
 
+def test_times_of_a_flux_that_overlap(world):
+    """An hour counted twice would hide one that is missing."""
+    full = hourly(world, "2023-02-26", "2023-03-03")
+    bounds = full["time_bnds"].values.copy()
+    bounds[7, 1] += np.timedelta64(30, "m")
+    long = full.assign_coords(time_bnds=(("time", "bnds"), bounds))
+    with pytest.raises(ContractError, match="times at index 7 and 8 overlap.*T08:30.*T08:00"):
+        assemble(world, prior={"total": long})
+
+
 def test_a_gap_of_the_flux_that_is_seen_before_the_first_step(world):
     block = FluxBlock("total", resolution="pattern")
     early = replace(world, assumptions=replace(world.assumptions, state=(block,)))
