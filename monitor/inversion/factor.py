@@ -17,6 +17,9 @@ from monitor.errors import NumericalError
 from monitor.inversion.components import inverse_from_cholesky
 from monitor.inversion.covariance import Covariance, Diagonal
 
+#: Order from which a matrix is factored block by block, and that of the blocks.
+_LARGE, _BLOCK = 8192, 1024
+
 
 class Factor(Protocol):
     """Ψ, ready to be divided by."""
@@ -63,8 +66,7 @@ def factored(matrix: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     root = np.where(diagonal > 0, np.sqrt(np.abs(diagonal)), 1.0)
     _scale(matrix, 1.0 / root, 1.0 / root)
     norm = float(lapack.dlange("1", matrix.T))
-    # the transposed of a C-ordered symmetric matrix is itself in Fortran's order: factored without a copy
-    lower, info = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1, clean=1)
+    lower, info = _cholesky(matrix)
     if info != 0:
         raise NumericalError(
             f"{what} is not positive definite",
@@ -75,6 +77,31 @@ def factored(matrix: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     reciprocal, _ = lapack.dpocon(lower, norm, uplo="L")
     _scale(lower, root)
     return lower, 1.0 / reciprocal if reciprocal > 0 else np.inf
+
+
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+    """Lower factor in the place of a C-ordered matrix, and 0 or the order of the minor that is not positive.
+
+    The transposed of a C-ordered symmetric matrix is itself in Fortran's order: nothing is copied.  Large
+    ones go block by block, since `dpotrf` of OpenBLAS 0.3 crashes on them with several threads.
+    """
+    n = matrix.shape[0]
+    if n <= _LARGE:
+        lower, info = lapack.dpotrf(matrix.T, lower=1, overwrite_a=1, clean=1)
+        return lower, int(info)
+    for start in range(0, n, _BLOCK):
+        stop = min(start + _BLOCK, n)
+        upper, info = lapack.dpotrf(matrix[start:stop, start:stop].T, lower=0, clean=1)
+        if info != 0:
+            return matrix.T, start + int(info)
+        matrix[start:stop, start:stop] = upper
+        matrix[stop:, start:stop] = 0.0
+        right = matrix[start:stop, stop:]
+        right[:] = solve_triangular(upper, right, trans="T", check_finite=False)
+        for first in range(stop, n, _BLOCK):
+            last = min(first + _BLOCK, n)
+            matrix[first:last, first:] -= right[:, first - stop : last - stop].T @ right[:, first - stop :]
+    return matrix.T, 0
 
 
 def _scale(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray | None = None) -> None:
