@@ -66,7 +66,7 @@ def factored(matrix: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     root = np.where(diagonal > 0, np.sqrt(np.abs(diagonal)), 1.0)
     _scale(matrix, 1.0 / root, 1.0 / root)
     norm = float(lapack.dlange("1", matrix.T))
-    lower, info = _cholesky(matrix)
+    lower, info = cholesky_in_place(matrix)
     if info != 0:
         raise NumericalError(
             f"{what} is not positive definite",
@@ -79,7 +79,7 @@ def factored(matrix: np.ndarray, what: str) -> tuple[np.ndarray, float]:
     return lower, 1.0 / reciprocal if reciprocal > 0 else np.inf
 
 
-def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, int]:
+def cholesky_in_place(matrix: np.ndarray) -> tuple[np.ndarray, int]:
     """Lower factor in the place of a C-ordered matrix, and 0 or the order of the minor that is not positive.
 
     The transposed of a C-ordered symmetric matrix is itself in Fortran's order: nothing is copied.  Large
