@@ -208,7 +208,7 @@ def grid_of(space: Matern) -> Mirror:
     if space.mirror is None:
         raise InputError(
             'method="reduced" needs the cells on a regular grid',
-            expected="a correlation in space with at=(ny, nx), of at most 12,000 cells",
+            expected="a correlation in space with at=(ny, nx), of at most 15,000 cells",
             found=f"positions of shape {space.positions.shape}",
             remedy='use method="exact"',
         )

@@ -34,7 +34,7 @@ _SMOOTHEST = 50.0
 #: Points up to which a square root is a dense Cholesky factor.
 _DENSE = 4096
 #: Cells up to which a correlation is multiplied in four dense blocks rather than by Fourier transforms.
-_FOLDED = 12_000
+_FOLDED = 15_000
 #: Groups of cells up to which a grid is transformed once for each.
 _GROUPS = 8
 #: Fields that are transformed at once; for as many the four blocks are worth building.
