@@ -69,7 +69,7 @@ def test_a_look_a_day_at_95_per_cent_would_err_far_more_often():
     assert often > 0.35
 
 
-# The declared fractions are those of the calendar. An error that more data do not lessen (of transport, of the
+# The declared fractions are those of the calendar. An error that more data do not lessen (of transport, of an
 # earlier epoch) makes the looks more alike, a lucky beginning too: both err on the safe side.
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("path", [lambda t: t / (t + 0.3), np.sqrt], ids=["shared error", "early"])
