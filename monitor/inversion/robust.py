@@ -45,7 +45,7 @@ from monitor.inversion.linear import LinearPosterior, LinearProblem, solve_state
 from monitor.inversion.numeric import numbers
 
 if TYPE_CHECKING:
-    from monitor.inversion.reduced import Reduction
+    from monitor.inversion.reduction import Reduction
 
 Solver = Callable[[LinearProblem], LinearPosterior]
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
-from monitor.inversion import reduced, solving, sweep
+from monitor.inversion import reduced, reduction, solving, sweep
+from monitor.inversion.basis import Basis
 from monitor.inversion.mirror import Mirror, between, blockwise
 from monitor.inversion.sharp import Sharp
 
@@ -92,7 +93,7 @@ def test_whatever_is_sharp_the_signal_and_its_slopes_are_near(tau, sharpest):
     """With all footprints sharp nothing is left out; with none, what the basis does not hold."""
     problem = world(tau=tau)
     prior = problem.prior_covariance
-    basis = reduced.Basis.of(prior.space, 60)
+    basis = Basis.of(prior.space, 60)
     noise = np.ones(problem.n)
     found = reduced.Choice(prior, basis, sharpest, 0.0).reduction(problem.jacobian, noise)
     assert (found.sharp.count == 0) == (sharpest > 1)
@@ -115,7 +116,7 @@ def test_more_sharp_footprints_and_larger_bases_come_nearer():
     exact = prior.observe(problem.jacobian)
 
     def error(size, sharpest):
-        basis = reduced.Basis.of(prior.space, size)
+        basis = Basis.of(prior.space, size)
         found = reduced.Choice(prior, basis, sharpest, 0.0).reduction(problem.jacobian, noise)
         return np.max(np.abs(found.observe() - exact))
 
@@ -145,7 +146,7 @@ def test_the_stated_error_is_that_of_the_whole(seed):
 def test_a_store_that_is_read_in_parts_gives_the_same(monkeypatch):
     problem = world()
     whole = reduced.reduction_of(problem)
-    monkeypatch.setattr(reduced, "_ENTRIES", 300)
+    monkeypatch.setattr(reduction, "_ENTRIES", 300)
     monkeypatch.setattr(sweep, "_FIELDS", 500)
     parts = reduced.reduction_of(replace(problem, jacobian=inv.RaggedJacobian.of(problem.jacobian)))
     assert parts.sharp.count == whole.sharp.count

@@ -13,7 +13,7 @@ from scipy.stats import t as student_t
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
-from monitor.inversion import hyper, reduced, robust
+from monitor.inversion import hyper, reduction, robust
 from monitor.inversion.covariance import Block, Dense, Diagonal, Exponential, Kronecker, Sum
 
 NU = 4.0
@@ -253,9 +253,9 @@ def test_every_method_finds_the_same_weights(monkeypatch):
     values = jacobian @ prior.sqrt_matvec(rng.normal(size=m)) + rng.standard_t(3, size=n)
     problem = inv.LinearProblem(jacobian, values, 0.0, prior, np.ones(n), totals=np.ones((1, m)))
     calls = []
-    observe = reduced.Reduction.observe
+    observe = reduction.Reduction.observe
     monkeypatch.setattr(
-        reduced.Reduction, "observe", lambda self: calls.append(self.smooth.n) or observe(self)
+        reduction.Reduction, "observe", lambda self: calls.append(self.smooth.n) or observe(self)
     )
     found = {
         method: inv.solve(problem, method, likelihood="student-t")
