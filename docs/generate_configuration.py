@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the models in monitor/config.py: `python docs/generate_configuration.py`.
+"""Writes docs/configuration.md from the models in monitor/config/: `python docs/generate_configuration.py`.
 
 A test fails while the page differs from what this writes.
 """
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parent / "configuration.md"
 HEAD = """\
 # Configuration
 
-<!-- Written by docs/generate_configuration.py from monitor/config.py; change it there. -->
+<!-- Written by docs/generate_configuration.py from monitor/config/; change it there. -->
 
 Three kinds of TOML file: `monitor.toml` (the service), `cities/<id>.toml` (a city) and `claims/<id>.toml`
 (what is said of it). Unknown keys are errors; `monitor config check FILE …` lists all faults of a file at

@@ -1,0 +1,78 @@
+"""The configuration: TOML files, read here and nowhere else.
+
+A city is one file ``cities/<id>.toml``; its claims are ``claims/<id>.toml`` beside it; the service as
+a whole is ``monitor.toml``.  Every field says its unit in its name or description; unknown keys are
+errors; all errors of a file are reported at once, each with its key.  Secrets never stand here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from monitor.config.base import Model, config_digest, load
+from monitor.config.city import (
+    BackgroundSection,
+    CityConfig,
+    CitySection,
+    EnsembleSection,
+    EpochSection,
+    FluxBlockSection,
+    GridSection,
+    InventorySection,
+    InversionSection,
+    MismatchSection,
+    RegionSection,
+    ScanSection,
+    SelectionSection,
+    SourceSection,
+    StationSection,
+)
+from monitor.config.claims import ClaimsConfig, ClaimSection
+from monitor.config.service import ServiceConfig
+
+__all__ = [
+    "BackgroundSection",
+    "CityConfig",
+    "CitySection",
+    "ClaimSection",
+    "ClaimsConfig",
+    "EnsembleSection",
+    "EpochSection",
+    "FluxBlockSection",
+    "GridSection",
+    "InventorySection",
+    "InversionSection",
+    "MismatchSection",
+    "Model",
+    "RegionSection",
+    "ScanSection",
+    "SelectionSection",
+    "ServiceConfig",
+    "SourceSection",
+    "StationSection",
+    "claims_path",
+    "config_digest",
+    "load_city",
+    "load_claims",
+    "load_service",
+]
+
+
+def load_city(path: Path) -> CityConfig:
+    """Read and check a city file; `ConfigError` lists every fault."""
+    return load(path, CityConfig)
+
+
+def load_claims(path: Path) -> ClaimsConfig:
+    """Read and check a claims file; `ConfigError` lists every fault."""
+    return load(path, ClaimsConfig)
+
+
+def load_service(path: Path) -> ServiceConfig:
+    """Read and check ``monitor.toml``; `ConfigError` lists every fault."""
+    return load(path, ServiceConfig)
+
+
+def claims_path(city_path: Path) -> Path:
+    """Where the claims of ``…/cities/<id>.toml`` stand: ``…/claims/<id>.toml``."""
+    return city_path.parent.parent / "claims" / city_path.name
