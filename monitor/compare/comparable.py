@@ -1,13 +1,16 @@
 """Is a claim about the thing we estimate? Asked before any number is compared.
 
-Each item is *equal*, a *declared* adjustment (named in the claim file, carried to the page), or a
-*mismatch*; one mismatch ends in "not comparable" with the whole list.
+Each item is *equal*, a *declared* adjustment (named in the claim file, carried to the page, with its own
+uncertainty if it has one), or a *mismatch*; one mismatch ends in "not comparable" with the whole list.
+An item about which neither side says anything is left out: it was not checked.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import hypot, isfinite
 
 from monitor import units
 from monitor.compare.verdict import Comparison
@@ -16,11 +19,72 @@ from monitor.errors import UnitError
 EQUAL, DECLARED, MISMATCH = "equal", "declared", "mismatch"
 #: Areas within this fraction of each other are the same place.
 AREA_TOLERANCE = 0.1
+#: Masks that share at least this part of their union are the same place.
+LEAST_OVERLAP = 0.9
+#: Two inventories of one thing that are further apart than this factor count different things.
+MAGNITUDE_FACTOR = 5.0
+#: Coverage of one standard deviation of a normal distribution.
+ONE_SIGMA = 0.6827
+
+#: What declares a difference: item of the gate → words, one of which the adjustment's text must hold.
+WORDS: dict[str, tuple[str, ...]] = {
+    "gas": ("co2e",),
+    "gwp": ("gwp",),
+    "scope": ("scope",),
+    "biogenic part": ("biogenic",),
+    "respiration": ("respiration",),
+    "region": ("area",),
+    "period": ("year",),
+    "months": ("month",),
+    "hours": ("hour",),
+    "coverage": ("coverage",),
+    "denominator": ("denominator",),
+    "base": ("base",),
+    "calibration scale": ("scale",),
+    "magnitude": ("magnitude",),
+}
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """A declared difference: its text, and what it adds to the uncertainty.
+
+    `relative_sd` is 1σ as a fraction of the quantity, independent of everything else; 0 where it has none.
+    """
+
+    text: str
+    relative_sd: float = 0.0
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What a claim says it is about; `None` where it does not say."""
+    """What a claim says it is about; `None` where it does not say.
+
+    Attributes
+    ----------
+    species, unit, scope, basis
+        "co2", "ch4", or "co2e" for a sum of gases; unit of a level; "territorial", "scope-1", …; "gas" or
+        "carbon".
+    region, area_km2, overlap, names_our_region
+        Name and area [km²] of the place; share of the union of both masks that lies in both, where the
+        claim has a polygon of its own; false for a row of a table, whose place is its own, not ours.
+    includes_biogenic, includes_respiration
+        Whether natural and biogenic fluxes, and the breath of people and livestock, are in the number.
+    inventory_year, months
+        Year of the number; calendar months (1 … 12) it is about, `None` for whole years.
+    gwp
+        "AR4", "AR5" or "AR6" where gases are summed.
+    uncertainty, coverage
+        Half-width stated for the number, as a fraction of it, and its coverage (0.95, or 0.6827 for 1σ).
+    denominator
+        What the number is divided by: "total" for nothing, "m2", "head", "gdp".
+    base_year
+        Year that a percentage is of.
+    level
+        The number in t of the gas per year, where it is a level.
+    adjustments
+        Declared differences, plain texts or `Adjustment` with an uncertainty.
+    """
 
     species: str
     unit: str | None
@@ -30,95 +94,176 @@ class Statement:
     includes_biogenic: bool
     basis: str
     inventory_year: int | None
-    adjustments: tuple[str, ...]
+    adjustments: tuple[str | Adjustment, ...]
+    gwp: str | None = None
+    includes_respiration: bool = False
+    months: tuple[int, ...] | None = None
+    uncertainty: float | None = None
+    coverage: float | None = None
+    denominator: str = "total"
+    base_year: int | None = None
+    level: float | None = None
+    overlap: float | None = None
+    names_our_region: bool = True
 
 
 @dataclass(frozen=True)
 class Estimand:
-    """What the inversion estimates; `day_factors`: the hours not sampled follow declared factors."""
+    """What the inversion estimates.
+
+    Attributes
+    ----------
+    region_area_km2
+        Area of the region; `None` when the region is drawn to whatever the claim is about.
+    years, months
+        Years of the air; months sampled (1 … 12), empty when they are all there or not known.
+    biogenic_in_block, respiration_in_block
+        Whether these are in the total; `None`: not stated, and not asked.
+    hours, day_factors
+        Hours used; whether the hours not sampled follow declared factors.
+    is_level
+        A total, or (false) a change.
+    base_years
+        Years of the epoch that a change is relative to.
+    scales
+        Calibration scales of the observations and of the background, each once.
+    denominator
+        "total", or what the estimate is divided by ("m2", "head").
+    reference_level, reference
+        Total of another inventory of the same thing [t a⁻¹] and its name; `None` when there is none.
+        The prior should not serve: a claim far from it is what the air is asked about.
+    """
 
     species: str
-    region_area_km2: float
+    region_area_km2: float | None
     years: tuple[int, ...]
     biogenic_in_block: bool
     hours: str
     is_level: bool
     day_factors: bool = False
+    gwp: str | None = None
+    respiration_in_block: bool | None = None
+    months: tuple[int, ...] = ()
+    base_years: tuple[int, ...] = ()
+    scales: tuple[str, ...] = ()
+    denominator: str = "total"
+    reference_level: float | None = None
+    reference: str = ""
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
     """The list of items, each with its status."""
-    items = [_gas(statement, estimand), _scope(statement), _biogenic(statement, estimand), _basis(statement)]
-    items.append(_area(statement, estimand))
-    if estimand.is_level:
-        items.append(_unit(statement))
-        items.append(_year(statement, estimand))
-    items.append(_hours(statement, estimand))
-    known = ("year", "area", "scope", "biogenic", "hour")
-    extra = [a for a in statement.adjustments if not any(_names(a, word) for word in known)]
-    return (*items, *(Comparison("other", DECLARED, text) for text in extra))
+    items = [item for ask in _QUESTIONS if (item := ask(statement, estimand)) is not None]
+    used = [item.detail for item in items if item.status == DECLARED]
+    extra = [a for a in _adjustments(statement) if not any(a.text in detail for detail in used)]
+    return (*items, *(Comparison("other", DECLARED, _with_sd(a), a.relative_sd) for a in extra))
 
 
-def is_comparable(items: tuple[Comparison, ...]) -> bool:
+def is_comparable(items: Iterable[Comparison]) -> bool:
     """Whether no item is a mismatch."""
     return all(item.status != MISMATCH for item in items)
 
 
-def _declared(statement: Statement, word: str) -> str | None:
-    return next((a for a in statement.adjustments if _names(a, word)), None)
+def declared_sd(items: Iterable[Comparison]) -> float:
+    """Relative 1σ of all declared adjustments together, added as independent errors."""
+    return hypot(*(item.relative_sd for item in items if item.status == DECLARED))
 
 
-def _names(adjustment: str, word: str) -> bool:
+def _adjustments(statement: Statement) -> list[Adjustment]:
+    return [a if isinstance(a, Adjustment) else Adjustment(a) for a in statement.adjustments]
+
+
+def _names(text: str, word: str) -> bool:
     """Whether the text holds the word itself: "yearly" does not declare a difference of years."""
-    return re.search(rf"\b{word}s?\b", adjustment.lower()) is not None
+    return re.search(rf"\b{word}s?\b", text.lower()) is not None
 
 
-def _or_declared(statement: Statement, item: str, word: str, detail: str) -> Comparison:
-    declared = _declared(statement, word)
+def _with_sd(adjustment: Adjustment) -> str:
     return (
-        Comparison(item, DECLARED, f"{detail}; {declared}")
-        if declared
-        else Comparison(item, MISMATCH, detail)
+        f"{adjustment.text} (± {adjustment.relative_sd:.1%}, 1σ)"
+        if adjustment.relative_sd
+        else adjustment.text
     )
 
 
+def _or_declared(statement: Statement, item: str, detail: str) -> Comparison:
+    """A difference: declared if an adjustment names the item's word, else a mismatch."""
+    named = [a for a in _adjustments(statement) if any(_names(a.text, word) for word in WORDS[item])]
+    if not named:
+        return Comparison(item, MISMATCH, detail)
+    return Comparison(item, DECLARED, f"{detail}; {_with_sd(named[0])}", named[0].relative_sd)
+
+
 def _gas(statement: Statement, estimand: Estimand) -> Comparison:
-    same = statement.species == estimand.species
-    return Comparison("gas", EQUAL if same else MISMATCH, f"{statement.species} against {estimand.species}")
+    if statement.species == estimand.species:
+        return Comparison("gas", EQUAL, f"{statement.species} on both sides")
+    detail = f"{statement.species} against {estimand.species}"
+    if statement.species == "co2e":
+        return _or_declared(statement, "gas", f"{detail}: a sum of several gases against one of them")
+    return Comparison("gas", MISMATCH, detail)
 
 
-def _scope(statement: Statement) -> Comparison:
+def _gwp(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if statement.species != "co2e" and "CO2e" not in (statement.unit or ""):
+        return None
+    if statement.gwp is None:
+        return _or_declared(statement, "gwp", "the claim does not say whose warming potentials it used")
+    if estimand.gwp not in (None, statement.gwp):
+        return _or_declared(statement, "gwp", f"{statement.gwp} against {estimand.gwp}")
+    return Comparison("gwp", EQUAL, statement.gwp)
+
+
+def _scope(statement: Statement, estimand: Estimand) -> Comparison:
     if statement.scope in ("territorial", "scope-1"):
         return Comparison("scope", EQUAL, "territorial emissions (scope 1)")
     detail = f"the claim counts {statement.scope}; the air sees what is emitted inside the region"
-    return _or_declared(statement, "scope", "scope", detail)
+    return _or_declared(statement, "scope", detail)
 
 
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")
-    detail = "natural and biogenic fluxes are on one side only"
-    return _or_declared(statement, "biogenic part", "biogenic", detail)
+    return _or_declared(statement, "biogenic part", "natural and biogenic fluxes are on one side only")
 
 
-def _basis(statement: Statement) -> Comparison:
-    if statement.basis == "gas" or statement.unit == "t C a-1":
-        return Comparison("basis", EQUAL, "mass of the gas" if statement.basis == "gas" else "mass of carbon")
+def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if estimand.respiration_in_block is None:
+        return None
+    if statement.includes_respiration == estimand.respiration_in_block:
+        word = "included" if statement.includes_respiration else "excluded"
+        return Comparison("respiration", EQUAL, f"breath of people and livestock {word} on both sides")
+    side = "the estimate" if estimand.respiration_in_block else "the claim"
+    return _or_declared(statement, "respiration", f"breath of people and livestock is in {side} only")
+
+
+def _basis(statement: Statement, estimand: Estimand) -> Comparison:
+    if statement.unit == "t C a-1":
+        return Comparison("basis", EQUAL, "mass of carbon, as the unit says")
+    if statement.basis == "gas":
+        return Comparison("basis", EQUAL, "mass of the gas")
     return Comparison("basis", MISMATCH, "the claim counts carbon, its unit does not say so")
 
 
-def _area(statement: Statement, estimand: Estimand) -> Comparison:
-    if statement.area_km2 is None:
+def _region(statement: Statement, estimand: Estimand) -> Comparison:
+    if estimand.region_area_km2 is None:
+        return Comparison("region", EQUAL, f"the region is drawn to the boundary of '{statement.region}'")
+    if statement.overlap is not None and statement.overlap < LEAST_OVERLAP:
+        return _or_declared(statement, "region", f"{statement.overlap:.0%} of both areas is shared")
+    if statement.area_km2 is None and statement.names_our_region:
         return Comparison("region", EQUAL, f"the claim names our region '{statement.region}'")
-    ratio = statement.area_km2 / estimand.region_area_km2
+    if statement.area_km2 is None:
+        detail = f"no area is stated for '{statement.region}', {estimand.region_area_km2:,.0f} km² estimated"
+        return _or_declared(statement, "region", detail)
     detail = f"{statement.area_km2:,.0f} km² claimed, {estimand.region_area_km2:,.0f} km² estimated"
-    if abs(ratio - 1) <= AREA_TOLERANCE:
+    if abs(statement.area_km2 / estimand.region_area_km2 - 1) <= AREA_TOLERANCE:
         return Comparison("region", EQUAL, detail)
-    return _or_declared(statement, "region", "area", detail)
+    return _or_declared(statement, "region", detail)
 
 
-def _unit(statement: Statement) -> Comparison:
+def _unit(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if not estimand.is_level or estimand.denominator != "total":
+        return None
     try:
         units.total_factor(statement.unit or "", statement.species)
     except UnitError as error:
@@ -126,11 +271,29 @@ def _unit(statement: Statement) -> Comparison:
     return Comparison("unit", EQUAL, str(statement.unit))
 
 
-def _year(statement: Statement, estimand: Estimand) -> Comparison:
+def _period(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if not estimand.is_level:
+        return None
     if statement.inventory_year is None or statement.inventory_year in estimand.years:
         return Comparison("period", EQUAL, ", ".join(map(str, estimand.years)))
     detail = f"inventory of {statement.inventory_year}, air of {', '.join(map(str, estimand.years))}"
-    return _or_declared(statement, "period", "year", detail)
+    return _or_declared(statement, "period", detail)
+
+
+def _months(statement: Statement, estimand: Estimand) -> Comparison | None:
+    """Months matter for a level; in a change both epochs are held to the same ones elsewhere."""
+    if not estimand.is_level or not (estimand.months or statement.months):
+        return None
+    whole = tuple(range(1, 13))
+    claimed, sampled = set(statement.months or whole), set(estimand.months or whole)
+    if claimed == sampled:
+        return Comparison("months", EQUAL, _month_text(sampled))
+    detail = f"{_month_text(claimed)} claimed, {_month_text(sampled)} in the air"
+    return _or_declared(statement, "months", detail)
+
+
+def _month_text(months: set[int]) -> str:
+    return "whole years" if len(months) == 12 else "months " + ", ".join(map(str, sorted(months)))
 
 
 def _hours(statement: Statement, estimand: Estimand) -> Comparison:
@@ -143,4 +306,73 @@ def _hours(statement: Statement, estimand: Estimand) -> Comparison:
         text = f"{estimand.hours}; carried to the whole day by the declared factors of the hour"
         return Comparison("hours", DECLARED, text)
     detail = f"{estimand.hours} against the whole day, without factors of the hour"
-    return _or_declared(statement, "hours", "hour", detail)
+    return _or_declared(statement, "hours", detail)
+
+
+def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if statement.uncertainty is None:
+        return None
+    if statement.coverage is None:
+        detail = f"± {statement.uncertainty:.0%} is stated without its level (1σ or 95 %)"
+        return _or_declared(statement, "coverage", detail)
+    detail = f"± {statement.uncertainty:.0%} at a level of {statement.coverage:.1%}"
+    if abs(statement.coverage - 0.95) < 0.005:
+        return Comparison("coverage", EQUAL, detail)
+    if 0 < statement.coverage < 1:
+        return Comparison("coverage", DECLARED, f"{detail}, carried to 95 % as a normal error")
+    return Comparison("coverage", MISMATCH, f"{detail}, which is no probability")
+
+
+def _denominator(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if statement.denominator == estimand.denominator:
+        return (
+            None
+            if statement.denominator == "total"
+            else Comparison("denominator", EQUAL, f"per {statement.denominator}")
+        )
+    names = [
+        ("a total" if d == "total" else f"per {d}") for d in (statement.denominator, estimand.denominator)
+    ]
+    return _or_declared(statement, "denominator", f"{names[0]} claimed, {names[1]} estimated")
+
+
+def _base(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if estimand.is_level or statement.base_year is None:
+        return None
+    if statement.base_year in estimand.base_years:
+        return Comparison("base", EQUAL, f"per cent of {statement.base_year}")
+    found = ", ".join(map(str, estimand.base_years)) or "another epoch"
+    return _or_declared(statement, "base", f"per cent of {statement.base_year} claimed, of {found} estimated")
+
+
+def _scale(statement: Statement, estimand: Estimand) -> Comparison | None:
+    """A mixture is ours, not the claim's: it warns, and is carried to the page."""
+    scales = sorted(set(estimand.scales))
+    if not scales:
+        return None
+    if len(scales) == 1 and scales[0] != "unknown":
+        return Comparison("calibration scale", EQUAL, scales[0])
+    detail = f"observations and background are on {' and '.join(scales)}"
+    item = _or_declared(statement, "calibration scale", detail)
+    if item.status == DECLARED:
+        return item
+    return Comparison("calibration scale", DECLARED, f"warning: {detail}; nothing was converted")
+
+
+def _magnitude(statement: Statement, estimand: Estimand) -> Comparison | None:
+    """Orders of magnitude that no inventory of the same thing could differ by."""
+    claimed, known = statement.level, estimand.reference_level
+    if claimed is None or known is None or not (isfinite(claimed) and known > 0):
+        return None
+    detail = (
+        f"{claimed:,.0f} t a-1 claimed, {known:,.0f} t a-1 in {estimand.reference or 'another inventory'}"
+    )
+    if known / MAGNITUDE_FACTOR <= claimed <= known * MAGNITUDE_FACTOR:
+        return Comparison("magnitude", EQUAL, detail)
+    return _or_declared(statement, "magnitude", f"{detail}: they cannot count the same")
+
+
+_QUESTIONS: tuple[Callable[[Statement, Estimand], Comparison | None], ...] = (
+    *(_gas, _gwp, _scope, _biogenic, _respiration, _basis, _region, _unit, _period, _months, _hours),
+    *(_coverage, _denominator, _base, _scale, _magnitude),
+)

@@ -27,14 +27,23 @@ REASONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """One item of the comparability gate: equal, declared, or mismatch."""
+    """One item of the comparability gate: equal, declared, or mismatch.
+
+    `relative_sd` is what a declared adjustment adds to the uncertainty, 1σ as a fraction of the quantity.
+    """
 
     item: str
     status: str
     detail: str
+    relative_sd: float = 0.0
 
-    def as_json(self) -> dict[str, str]:
-        return {"item": self.item, "status": self.status, "detail": self.detail}
+    def as_json(self) -> dict[str, object]:
+        return {
+            "item": self.item,
+            "status": self.status,
+            "detail": self.detail,
+            "relative_sd": self.relative_sd or None,
+        }
 
 
 @dataclass(frozen=True)

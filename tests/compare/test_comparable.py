@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from monitor.compare.comparable import Estimand, Statement, compare_definitions, is_comparable
+from monitor.compare.comparable import (
+    Adjustment,
+    Estimand,
+    Statement,
+    compare_definitions,
+    declared_sd,
+    is_comparable,
+)
 
 CLAIM = Statement(
     species="co2",
@@ -119,3 +128,113 @@ def test_every_declaration_is_carried_to_the_page():
     items = compare_definitions(replace(CLAIM, adjustments=("natural sources are missing",)), OURS)
     assert items[-1].status == "declared"
     assert items[-1].detail == "natural sources are missing"
+
+
+def test_a_declaration_that_no_item_needed_is_carried_too():
+    items = compare_definitions(replace(CLAIM, adjustments=("inventory year 2012",)), OURS)
+    assert [(i.item, i.detail) for i in items if i.status == "declared"] == [("other", "inventory year 2012")]
+
+
+def test_a_declared_adjustment_brings_its_own_uncertainty():
+    two = (
+        Adjustment("scope 2 removed", 0.03),
+        Adjustment("area scaled by people", 0.04),
+        "biogenic part of 1 %",
+    )
+    items = compare_definitions(
+        replace(CLAIM, scope="scope-1-2", area_km2=105.0, includes_biogenic=True, adjustments=two), OURS
+    )
+    assert is_comparable(items)
+    assert declared_sd(items) == pytest.approx(0.05)  # 3-4-5
+    assert "(± 3.0%, 1σ)" in {i.item: i.detail for i in items}["scope"]
+    assert declared_sd(compare_definitions(CLAIM, OURS)) == 0
+
+
+@given(st.lists(st.floats(0, 1), max_size=5))
+def test_uncertainties_of_adjustments_add_as_independent(sds):
+    texts = tuple(Adjustment(f"note {i}", sd) for i, sd in enumerate(sds))
+    items = compare_definitions(replace(CLAIM, adjustments=texts), OURS)
+    assert declared_sd(items) == pytest.approx(sum(sd**2 for sd in sds) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("item", "ours", "changes", "word"),
+    [
+        ("gas", {}, {"species": "co2e", "gwp": "AR5"}, "co2e: CO2 is 93 % of it"),
+        ("gwp", {}, {"species": "co2e"}, "gwp taken as AR4"),
+        ("gwp", {"gwp": "AR5"}, {"species": "co2e", "gwp": "AR4"}, "gwp AR4 to AR5 by the shares of gases"),
+        ("respiration", {"respiration_in_block": True}, {}, "respiration is 6 %"),
+        ("months", {"months": (7, 8)}, {}, "months: the year held against July and August"),
+        ("months", {}, {"months": (7, 8)}, "month factors of the profile"),
+        ("coverage", {}, {"uncertainty": 0.1}, "coverage taken as 1σ"),
+        ("denominator", {}, {"denominator": "m2"}, "denominator: multiplied by the area"),
+        (
+            "base",
+            {"is_level": False, "base_years": (2010,)},
+            {"base_year": 2004},
+            "base moved by 2 %",
+        ),
+        ("magnitude", {"reference_level": 1.65e7}, {"level": 7.3e5}, "magnitude checked with the city"),
+        ("region", {}, {"names_our_region": False}, "area unknown"),
+        ("region", {}, {"area_km2": 762.0, "overlap": 0.5}, "area of half the city"),
+    ],
+)
+def test_each_item_is_equal_declared_or_a_mismatch(item, ours, changes, word):
+    ours = replace(OURS, **ours)
+    assert status(item, ours=ours, **changes)[0] == "mismatch"
+    assert status(item, ours=ours, **changes, adjustments=(word,))[0] == "declared"
+
+
+@pytest.mark.parametrize(
+    ("item", "ours", "changes"),
+    [
+        ("gwp", {"gwp": "AR5"}, {"species": "co2e", "gwp": "AR5"}),
+        ("respiration", {"respiration_in_block": False}, {}),
+        ("months", {"months": tuple(range(1, 13))}, {}),
+        ("months", {"months": (7, 8)}, {"months": (8, 7)}),
+        ("coverage", {}, {"uncertainty": 0.1, "coverage": 0.95}),
+        ("denominator", {"denominator": "m2"}, {"denominator": "m2"}),
+        ("base", {"is_level": False, "base_years": (2010,)}, {"base_year": 2010}),
+        ("calibration scale", {"scales": ("WMO-CH4-X2004A",)}, {}),
+        ("magnitude", {"reference_level": 1.65e7}, {"level": 1.9e7}),
+        ("region", {"region_area_km2": None}, {"area_km2": 105.0, "names_our_region": False}),
+        ("region", {}, {"area_km2": 762.0, "overlap": 0.95}),
+    ],
+)
+def test_what_agrees_is_equal(item, ours, changes):
+    assert status(item, ours=replace(OURS, **ours), **changes)[0] == "equal"
+
+
+def test_one_sigma_is_carried_to_95_percent_and_said():
+    assert status("coverage", uncertainty=0.1, coverage=0.6827) == ("declared", True)
+    assert status("coverage", uncertainty=0.1, coverage=2.0) == ("mismatch", False)
+
+
+def test_a_mixture_of_calibration_scales_warns_and_does_not_end_the_comparison():
+    mixed = replace(OURS, scales=("TU1987", "WMO-CH4-X2004A"))
+    items = {i.item: i for i in compare_definitions(CLAIM, mixed)}
+    assert items["calibration scale"].status == "declared"
+    assert items["calibration scale"].detail.startswith(
+        "warning: observations and background are on TU1987 and"
+    )
+    said = replace(CLAIM, adjustments=("scale: TU1987 is 0.1 % below",))
+    assert "warning" not in {i.item: i.detail for i in compare_definitions(said, mixed)}["calibration scale"]
+
+
+#: Boston 18.5 g CH4 m-2 a-1 (McKain et al. 2015); Oktoberfest 6.7 µg m-2 s-1, 1,500 kg in 16 d (Chen et al. 2020).
+BOSTON_UG_M2_S, BOSTON_KM2 = 18.5e6 / (365.25 * 86400), 124.0
+OKTOBERFEST_UG_M2_S, OKTOBERFEST_T_A = 6.7, 1.5 / (16 / 365.25)
+
+
+def test_ten_times_the_methane_of_boston_is_true_per_square_metre_and_false_as_a_total():
+    boston_t_a = BOSTON_UG_M2_S * BOSTON_KM2 * 1e6 * 365.25 * 86400 * 1e-12
+    assert OKTOBERFEST_UG_M2_S / BOSTON_UG_M2_S > 10
+    assert OKTOBERFEST_T_A / boston_t_a < 0.02
+    claim = replace(CLAIM, species="ch4", unit="ug CH4 m-2 s-1", denominator="m2", names_our_region=True)
+    total, per_area = replace(OURS, species="ch4"), replace(OURS, species="ch4", denominator="m2")
+    assert status("denominator", ours=total, **_changes(claim)) == ("mismatch", False)
+    assert status("denominator", ours=per_area, **_changes(claim)) == ("equal", True)
+
+
+def _changes(claim):
+    return {name: getattr(claim, name) for name in ("species", "unit", "denominator")}
