@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks import city
-from monitor.compare.sources import Candidates, day_windows, scan
+from monitor.compare.sources import Candidates, prepare
+from monitor.compare.windows import Windows, bin_runs
 from monitor.inversion import FixedEffect, Total
 from monitor.inversion.hyper import Hyperparameters, log_evidence
 from monitor.inversion.posterior import Posterior, solve_problem
@@ -83,8 +84,9 @@ class Scan:
         dates = np.unique(date)
         place = np.stack(np.unravel_index(np.arange(144), problem.grid.shape), axis=1)
         effect = problem.block("fossil").footprints()
-        windows = day_windows(dates.size, 3, 28)
-        self.candidates = Candidates(effect, np.searchsorted(dates, date), dates.size, windows, place)
+        windows = Windows.of_runs(dates.size, bin_runs(dates.size, 3, 28))
+        self.candidates = Candidates(effect, np.searchsorted(dates, date), windows, place)
 
     def time_scan_of_sources(self, n: int) -> None:
-        scan(self.posterior, self.candidates, draws=200, seed=1)
+        search = prepare(self.posterior.solution.lower, self.candidates, draws=200, seed=1)
+        search.look(self.posterior.problem.residual)

@@ -1,33 +1,48 @@
-"""Sources that are in no inventory: the scan, its false alarms, and the strength of what is found.
+"""Sources that are in no inventory: the search, its false alarms, and the strength of what is found.
 
-For a candidate cell c and window of days w the response is h = H·1_(c,w); with P the precision after
-fixed effects::
+For a candidate cell c and a window w of time bins the response is h = H·1_(c,w), by the time of the
+observations; with the precision P after fixed effects::
 
     f̂ = hᵀP r / hᵀP h,   var f̂ = 1 / hᵀP h,   z = hᵀP r / (hᵀP h)^½
 
-For one cell all windows come from its Gram matrix over days, by running sums.  The null distribution
-of the largest z over all cells and windows is simulated from Ψ, so the false-alarm probability is
-that of the whole search (Kulldorff 1997 for the idea).
+All windows of a cell come from its Gram matrix over bins, G_bb' = h_bᵀ Ψ⁻¹ h_b': runs by running sums,
+recurring windows by sums over their bins.  Fixed effects X take (Aᵀ h)² off the norms, A = Ψ⁻¹X(XᵀΨ⁻¹X)^-½.
+The null distribution of the largest z over all cells and windows is simulated from Ψ, so the false-alarm
+probability is that of the whole search (Kulldorff 1997 for the idea).  Norms and null distribution depend
+on the network alone: a `Search` is prepared once and looks at any number of residuals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 
+from monitor.compare.kernels import run_maxima
 from monitor.compare.statistics import DETECTABLE_SIGMAS, Z
-from monitor.inversion.kernels import window_maxima
-from monitor.inversion.posterior import Posterior
+from monitor.compare.windows import Windows
+from monitor.inversion.components import inverse_from_cholesky
 from monitor.inversion.solution import Solution, solve_factored
+from monitor.inversion.threads import in_parts
 
 #: Hits whose weight exp((z² − z²max)/2) is below this do not matter for place, dates and strength.
 _LEAST_WEIGHT = 1e-4
+#: Correlation of the responses from which on two hits are the same event: half of the one is the other.
+_SAME = float(np.sqrt(0.5))
+#: Parts of a norm below which nothing but rounding is left, of the cell's over all bins.
+_BLIND = 1e-10
 #: Family-wise probability of a false alarm at which detection limits are stated.
 FALSE_ALARM = 0.05
 #: Standard normal quantile of 80 % power.
 POWER_SIGMAS = DETECTABLE_SIGMAS - Z
+#: Cells that are worked on together.
+_CELLS = 32
+_DAYS_A_YEAR = 365.25
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,32 +53,38 @@ class Candidates:
     ----------
     effect : (n, c)
         Enhancement per unit source in each candidate cell, at each observation.
-    day : (n,) int
-        Day index of each observation, 0 … days − 1.
-    days : int
-    windows : (w, 2) int
-        First day and day after the last.
+    bin : (n,) int
+        Time bin of each observation, 0 … windows.bins − 1.
+    windows : Windows
     place : (c, 2) int
         Row and column of each candidate on the grid.
     """
 
     effect: np.ndarray
-    day: np.ndarray
-    days: int
-    windows: np.ndarray
+    bin: np.ndarray
+    windows: Windows
     place: np.ndarray
 
-    def near(self, cell: int, reach: int = 2) -> np.ndarray:
-        """Candidates within `reach` cells of one (c,): hits there are the same event."""
+    def response(self, cell: int, window: int) -> np.ndarray:
+        """H·1_(c,w) (n,)."""
+        return np.asarray(np.where(self.windows.inside[window][self.bin], self.effect[:, cell], 0.0))
+
+    def near(self, cell: int, reach: int) -> np.ndarray:
+        """Candidates within `reach` cells of one (c,) bool."""
         return np.asarray(np.abs(self.place - self.place[cell]).max(axis=1) <= reach)
+
+    def only(self, cells: np.ndarray, windows: Windows | None = None) -> Candidates:
+        """Some of the cells (indices), and perhaps other windows."""
+        chosen = self.windows if windows is None else windows
+        return replace(self, effect=self.effect[:, cells], place=self.place[cells], windows=chosen)
 
 
 @dataclass(frozen=True, eq=False)
 class Hit:
-    """What a scan found: the best cell and window, and the mixture around it.
+    """What a search found: the best cell and window, and the mixture around it.
 
-    `cells`, `windows`, `weights`, `strengths`, `sigmas` are the mixture over places and windows,
-    weights ∝ exp(z²/2); `p_value` is family-wise.  All σ and z are those after inflation.
+    `cells`, `windows` (indices), `weights`, `strengths`, `sigmas` are the mixture over places and windows of
+    the same event, weights ∝ exp(z²/2); `p_value` is family-wise.  All σ and z are those after inflation.
 
     Attributes
     ----------
@@ -74,7 +95,7 @@ class Hit:
     """
 
     cell: int
-    window: tuple[int, int]
+    window: int
     z: float
     p_value: float
     cells: np.ndarray
@@ -84,6 +105,24 @@ class Hit:
     sigmas: np.ndarray
     threshold: float
     limits: np.ndarray
+
+    @property
+    def strength(self) -> float:
+        """In the best cell and window."""
+        return float(self.limits[self.window, 0])
+
+    @property
+    def sigma(self) -> float:
+        """Of the strength in the best cell and window."""
+        return float(self.limits[self.window, 1])
+
+    def places(self, share: float = 0.95) -> np.ndarray:
+        """The fewest cells (k,) that hold `share` of the weight, the likeliest first."""
+        cells, at = np.unique(self.cells, return_inverse=True)
+        weight = np.bincount(at, self.weights) / self.weights.sum()
+        order = np.argsort(-weight, kind="stable")
+        count = int(np.searchsorted(np.cumsum(weight[order]), share)) + 1
+        return np.asarray(cells[order[:count]])
 
     def interval(self, scale_sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
         """Strength: median, σ and 95 % interval over place, dates and the transport's scale.
@@ -101,121 +140,240 @@ class Hit:
         return float(np.median(draws)), float(draws.std()), float(low), float(high)
 
 
-def day_windows(days: int, min_days: int, max_days: int) -> np.ndarray:
-    """All runs of `min_days` … `max_days` consecutive days (w, 2)."""
-    pairs = [(a, a + k) for k in range(min_days, max_days + 1) for a in range(days - k + 1)]
-    return np.array(pairs, dtype="i8").reshape(-1, 2)
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A search of one network, ready to look at residuals.
+
+    Attributes
+    ----------
+    candidates : Candidates
+    solution : Solution
+        Ψ factored, with the sources already known as fixed effects.
+    plain : (c, w)
+        hᵀΨ⁻¹h without fixed effects; 0 where nothing is seen.
+    inflation : float
+        Factor on the variances; z is divided by its root, σ multiplied.
+    null : (draws,)
+        Largest z, before inflation, of worlds without a source, ascending.
+    seed : int
+    """
+
+    candidates: Candidates
+    solution: Solution
+    plain: np.ndarray
+    inflation: float
+    null: np.ndarray
+    seed: int
+
+    @property
+    def windows(self) -> Windows:
+        return self.candidates.windows
+
+    @property
+    def threshold(self) -> float:
+        """The z that the best of a source-free search exceeds in 5 of 100 worlds; NaN without draws."""
+        if not self.null.size:
+            return np.nan
+        return float(np.quantile(self.null, 1.0 - FALSE_ALARM, method="higher"))
+
+    @cached_property
+    def norm(self) -> np.ndarray:
+        """hᵀPh of every cell and window (c, w); 0 where nothing is seen."""
+        norm = self.plain
+        if self.solution.fixed.shape[1]:
+            norm = norm.copy()
+            for column in _half_fixed(self.solution).T:
+                norm -= self._totals(column) ** 2
+            # what the fixed effects hold already is not there to be found again
+            norm[norm <= 1e-8 * self.plain] = 0.0
+        return norm
+
+    @cached_property
+    def sigma(self) -> np.ndarray:
+        """σ of the strength in every cell and window (c, w), inflated; infinite where nothing is seen."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.sqrt(self.inflation / self.norm))
+
+    def given(self, known: np.ndarray, progress: Progress | None = None) -> Search:
+        """The search that holds the responses `known` (n, q) of sources already found as fixed effects."""
+        solution = solve_factored(self.solution.lower, self.solution.residual, known)
+        other = replace(self, solution=solution)
+        return replace(other, null=np.sort(other._null(self.null.size, progress)))
+
+    def look(self, residual: np.ndarray) -> Hit:
+        """The most significant source in a residual (n,), with its family-wise false-alarm probability."""
+        alpha = solve_factored(self.solution.lower, residual, self.solution.fixed).alpha
+        z = self._totals(alpha)
+        z = np.where(self.norm > 0.0, z, -np.inf) / np.sqrt(np.where(self.norm > 0.0, self.norm, 1.0))
+        z /= np.sqrt(self.inflation)
+        return self._collect(z, self.p_value(float(z.max())))
+
+    def largest(self, residuals: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+        """Largest z of each residual (n, k): (k,)."""
+        best = self._largest(_weigh(self.solution, residuals), progress)
+        return np.asarray(best / np.sqrt(self.inflation))
+
+    def p_value(self, z: float) -> float:
+        """How often the best of a source-free search is at least z; 1 without draws."""
+        above = self.null.size - np.searchsorted(self.null, z)
+        return float((1.0 + above) / (1.0 + self.null.size))
+
+    def correlation(self, response: np.ndarray) -> np.ndarray:
+        """Of a response (n,) with that of every cell and window (c, w), in the metric of P."""
+        weighted = _weigh(self.solution, response[:, None])[:, 0]
+        size = np.sqrt(max(float(response @ weighted), 0.0)) * np.sqrt(self.norm)
+        seen = size > 0.0
+        return np.where(seen, self._totals(weighted), 0.0) / np.where(seen, size, 1.0)
+
+    def _totals(self, weighted: np.ndarray) -> np.ndarray:
+        """Σ hᵢ wᵢ over every cell and window (c, w)."""
+        n = weighted.size
+        to_bins = sp.csr_array((weighted, (self.candidates.bin, np.arange(n))), shape=(self.windows.bins, n))
+        return self.windows.totals(to_bins @ self.candidates.effect).T
+
+    def _null(self, draws: int, progress: Progress | None) -> np.ndarray:
+        """Largest z of worlds without a source, from Ψ (draws,)."""
+        rng = np.random.default_rng(self.seed)
+        lower = self.solution.lower
+        noise = lower @ rng.standard_normal((lower.shape[0], draws))
+        return self._largest(_weigh(self.solution, noise), progress)
+
+    def _largest(self, weighted: np.ndarray, progress: Progress | None) -> np.ndarray:
+        """Largest z, before inflation, of residuals times P (n, k): (k,)."""
+        candidates, windows = self.candidates, self.windows
+        order, first, present = _by_bin(candidates.bin)
+        effect, weighted = candidates.effect[order], weighted[order]
+        norm, cells, worlds = self.norm, effect.shape[1], weighted.shape[1]
+        scale = np.where(norm > 0.0, 1.0, 0.0) / np.sqrt(np.where(norm > 0.0, norm, 1.0))
+        runs, masks = windows.runs.shape[0], windows.recurring.astype("f8")
+        found: list[np.ndarray] = []
+
+        def work(start: int, stop: int) -> None:
+            best = np.full(worlds, -np.inf)
+            for begin in range(start, stop, _CELLS):
+                some = slice(begin, min(begin + _CELLS, stop))
+                running = np.zeros((some.stop - begin, windows.bins + 1, worlds))
+                for b, (i, j) in zip(present, first, strict=True):
+                    running[:, b + 1] = effect[i:j, some].T @ weighted[i:j]
+                for own, sums in zip(range(begin, some.stop), running, strict=True):
+                    if masks.size:
+                        z = (masks @ sums[1:]) * scale[own, runs:, None]
+                        np.maximum(
+                            best, np.where(scale[own, runs:, None] > 0, z, -np.inf).max(axis=0), out=best
+                        )
+                    np.cumsum(sums, axis=0, out=sums)
+                    run_maxima(sums, windows.runs[:, 0], windows.runs[:, 1], scale[own, :runs], best)
+                if progress:
+                    progress(some.stop, cells)
+            found.append(best)
+
+        in_parts(work, cells)
+        return np.asarray(np.max(found, axis=0))
+
+    def _collect(self, z: np.ndarray, p_value: float) -> Hit:
+        cell, window = (int(i) for i in np.unravel_index(int(np.argmax(z)), z.shape))
+        seen = np.isfinite(self.sigma)
+        strength = np.where(seen, z, 0.0) * np.where(seen, self.sigma, 1.0)
+        top = max(float(z.max()), 0.0)
+        weight = np.exp(0.5 * (np.maximum(z, 0.0) ** 2 - top**2))
+        # where the best is below zero nothing was found, but a strength and its limit there still are
+        part = seen & (weight > _LEAST_WEIGHT) & ((z > 0) | (top == 0))
+        part &= self.correlation(self.candidates.response(cell, window)) >= _SAME
+        part[cell, window] = True
+        cells, windows = np.nonzero(part)
+        return Hit(
+            cell=cell,
+            window=window,
+            z=float(z.max()),
+            p_value=p_value,
+            cells=cells,
+            windows=windows,
+            weights=weight[part],
+            strengths=strength[part],
+            sigmas=self.sigma[part],
+            threshold=self.threshold,
+            limits=np.stack([strength[cell], self.sigma[cell]], axis=1),
+        )
 
 
-def scan(
-    posterior: Posterior,
+def prepare(
+    lower: np.ndarray,
     candidates: Candidates,
     *,
     draws: int,
     seed: int,
-    known: np.ndarray | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Hit:
-    """The most significant source, with its family-wise false-alarm probability.
+    inflation: float = 1.0,
+    progress: Progress | None = None,
+) -> Search:
+    """A search of the network whose observations have the covariance Ψ = L Lᵀ.
 
     Parameters
     ----------
-    known : (n, q), optional
-        Responses of sources already found; they get a flat prior.
+    lower : (n, n)
+        L, lower triangular.
     draws : int
         Simulations of the null distribution of the largest z; without any, p is 1.
     """
-    solution = solve_factored(posterior.solution.lower, posterior.problem.residual, known)
-    noise = _null_residuals(solution, draws, seed)
-    weighted = np.column_stack([solution.alpha, _project(solution, noise)])
-    order = np.argsort(candidates.day, kind="stable")
-    precision = solution.precision[np.ix_(order, order)]
-    effect, day, weighted = candidates.effect[order], candidates.day[order], weighted[order]
-    starts, ends = candidates.windows[:, 0], candidates.windows[:, 1]
-    best = np.full(weighted.shape[1], -np.inf)
-    n_cells = effect.shape[1]
-    z_all = np.full((n_cells, starts.size), -np.inf)
-    sigma = np.full_like(z_all, np.inf)
-    for c in range(n_cells):
-        seen = np.flatnonzero(effect[:, c])
-        if not seen.size:
-            continue
-        column, bins = effect[seen, c][:, None], _Days(day[seen], candidates.days)
-        gram = bins.running_both(column * precision[np.ix_(seen, seen)] * column.T)
-        score = bins.running(column * weighted[seen])
-        z_all[c], sigma[c] = window_maxima(gram, score, starts, ends, best)
-        if progress:
-            progress(c + 1, n_cells)
-    # the posterior's variances were inflated to what left-out days show: so is the noise of a source
-    widen = float(np.sqrt(posterior.inflation))
-    z_all, sigma = z_all / widen, sigma * widen
-    p_value = (1.0 + float(np.sum(best[1:] >= z_all.max()))) / (draws + 1.0)
-    threshold = float(np.quantile(best[1:], 1.0 - FALSE_ALARM, method="higher")) if draws else np.nan
-    return _collect(z_all, sigma, candidates, p_value, threshold)
+    solution = solve_factored(lower, np.zeros(lower.shape[0]))
+    search = Search(candidates, solution, _norms(lower, candidates), inflation, np.zeros(0), seed)
+    return replace(search, null=np.sort(search._null(draws, progress))) if draws else search
 
 
-def _null_residuals(solution: Solution, draws: int, seed: int) -> np.ndarray:
-    """Residuals (n, draws) of a world without the source, from Ψ."""
-    rng = np.random.default_rng(seed)
-    return np.asarray(solution.lower @ rng.standard_normal((solution.lower.shape[0], draws)))
+def _norms(lower: np.ndarray, candidates: Candidates) -> np.ndarray:
+    """HᵀΨ⁻¹h of every cell and window (c, w), from the Gram matrix over bins of each cell."""
+    order, first, present = _by_bin(candidates.bin)
+    inverse = inverse_from_cholesky(lower)[np.ix_(order, order)]
+    effect, windows = candidates.effect[order], candidates.windows
+    begins = first[:, 0]
+    norm = np.zeros((effect.shape[1], windows.count))
+
+    def work(start: int, stop: int) -> None:
+        for begin in range(start, stop, _CELLS):
+            some = slice(begin, min(begin + _CELLS, stop))
+            h = np.ascontiguousarray(effect[:, some])
+            gram = np.zeros((h.shape[1], windows.bins, windows.bins))
+            for number, (b, (i, j)) in enumerate(zip(present, first, strict=True)):
+                # the lower half of the bins; the other is its mirror
+                part = np.add.reduceat((inverse[:j, i:j] @ h[i:j]) * h[:j], begins[: number + 1], axis=0)
+                gram[:, present[: number + 1], b] = part.T
+                gram[:, b, present[: number + 1]] = part.T
+            found = windows.both(gram)
+            found[found <= _BLIND * gram.sum(axis=(1, 2))[:, None]] = 0.0
+            norm[some] = found
+
+    in_parts(work, effect.shape[1])
+    return norm
 
 
-def _project(solution: Solution, columns: np.ndarray) -> np.ndarray:
-    return np.asarray(solution.precision @ columns)
+def _by_bin(bin_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order (n,) by bin, begin and end in it (p, 2) of each bin that is present, and these bins (p,)."""
+    order = np.argsort(bin_, kind="stable")
+    present, begin = np.unique(bin_[order], return_index=True)
+    return order, np.stack([begin, np.append(begin[1:], bin_.size)], axis=1), present
 
 
-class _Days:
-    """Rows sorted by day (n,), summed over all days before each midnight: 0 … `days`."""
-
-    def __init__(self, day: np.ndarray, days: int) -> None:
-        self.days = days
-        self.present, self.first = np.unique(day, return_index=True)
-
-    def running(self, rows: np.ndarray) -> np.ndarray:
-        """Running sums (days + 1, k) of rows (n, k)."""
-        sums = np.zeros((self.days + 1, rows.shape[1]))
-        sums[self.present + 1] = np.add.reduceat(rows, self.first, axis=0)
-        return sums.cumsum(axis=0)
-
-    def running_both(self, matrix: np.ndarray) -> np.ndarray:
-        """Running sums (days + 1, days + 1) of a matrix (n, n) in both directions."""
-        return self.running(self.running(matrix).T).T
+def _half_fixed(solution: Solution) -> np.ndarray:
+    """Ψ⁻¹X (XᵀΨ⁻¹X)^-½ (n, q)."""
+    weighted = solution.weigh(solution.fixed)
+    return np.asarray(weighted @ np.linalg.cholesky(solution.beta_covariance))
 
 
-def _collect(
-    z: np.ndarray, sigma: np.ndarray, candidates: Candidates, p_value: float, threshold: float
-) -> Hit:
-    best_cell, best_window = (int(i) for i in np.unravel_index(int(np.argmax(z)), z.shape))
-    first, last = candidates.windows[best_window]
-    seen = np.isfinite(sigma)
-    strength = np.where(seen, z, 0.0) * np.where(seen, sigma, 1.0)
-    top = max(float(z.max()), 0.0)
-    weight = np.exp(0.5 * (np.maximum(z, 0.0) ** 2 - top**2))
-    near = candidates.near(best_cell)[:, None] & _overlapping(candidates.windows, first, last)[None, :]
-    # where the best is below zero nothing was found, but a strength and its limit there still are
-    part = near & seen & (weight > _LEAST_WEIGHT) & ((z > 0) | (top == 0))
-    part[best_cell, best_window] = True
-    cells, windows = np.nonzero(part)
-    return Hit(
-        cell=best_cell,
-        window=(int(first), int(last)),
-        z=float(z.max()),
-        p_value=p_value,
-        cells=cells,
-        windows=candidates.windows[windows],
-        weights=weight[cells, windows],
-        strengths=strength[cells, windows],
-        sigmas=sigma[cells, windows],
-        threshold=threshold,
-        limits=np.stack([strength[best_cell], sigma[best_cell]], axis=1),
-    )
+def _weigh(solution: Solution, columns: np.ndarray) -> np.ndarray:
+    """P times columns (n, k)."""
+    weighted = solution.weigh(columns)
+    if solution.fixed.shape[1] == 0:
+        return weighted
+    half = _half_fixed(solution)
+    return np.asarray(weighted - half @ (half.T @ columns))
 
 
-def _overlapping(windows: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Windows that share at least half of their union with [first, last): the same event."""
-    common = np.minimum(windows[:, 1], last) - np.maximum(windows[:, 0], first)
-    union = np.maximum(windows[:, 1], last) - np.minimum(windows[:, 0], first)
-    return np.asarray(common >= 0.5 * union)
+def alarms_a_year(p_value: float, days: float) -> float:
+    """False alarms per year of operation: p · 365.25 / days.
+
+    For one search per period of this length, one after the other, each with the family-wise probability p
+    of at least one false alarm, and a model of the noise that holds.
+    """
+    return p_value * _DAYS_A_YEAR / days
 
 
 def upper_limit(hit: Hit, scale_sd: float) -> float:

@@ -227,10 +227,14 @@ class ScanSection(Model):
     places: tuple[tuple[float, float], ...] = Field(
         (), description="[lon, lat]; every cell of the grid if empty"
     )
-    min_days: int = Field(3, ge=1)
-    max_days: int = Field(28, ge=1)
+    bin_hours: Positive | None = Field(
+        None, description="time bins that windows are made of [h]; 12, or 24 for means of days, if absent"
+    )
+    min_days: Positive = Field(0.5, description="shortest window [d], one bin at least")
+    max_days: Positive = Field(28.0, description="longest window [d]")
+    recurring: bool = Field(True, description="also look for sources of certain weekdays or hours of the day")
     false_alarm: Fraction = Field(0.05, description="family-wise probability of a false alarm")
-    draws: int = Field(500, ge=100, description="simulations of the null distribution")
+    draws: int = Field(1000, ge=100, description="simulations of the null distribution")
 
 
 class CityConfig(Model):

@@ -39,33 +39,6 @@ def markov_contract(hours, group, profile, tau, weight):  # type: ignore[no-unty
     return rows, slope
 
 
-@njit(cache=True)
-def window_maxima(gram, score, starts, ends, best):  # type: ignore[no-untyped-def]
-    """Z of one cell in all windows, the σ of its strength, and the largest z of every simulated world.
-
-    gram : (days + 1, days + 1) running sums of hᵢ Pᵢⱼ hⱼ;  score : (days + 1, 1 + draws) running sums of
-    hᵢ (P r)ᵢ, the first column the data, the others worlds without a source;  best : (1 + draws,) the
-    largest z so far, updated in place.  Returns z = strength/σ of the data and σ, each (windows,): −∞ and
-    ∞ in a window without response.
-    """
-    windows, worlds = starts.size, score.shape[1]
-    z = np.full(windows, -np.inf)
-    sigma = np.full(windows, np.inf)
-    for w in range(windows):
-        a, b = starts[w], ends[w]
-        norm = gram[b, b] - gram[a, b] - gram[b, a] + gram[a, a]
-        if norm <= 0.0:
-            continue
-        scale = 1.0 / np.sqrt(norm)
-        z[w] = (score[b, 0] - score[a, 0]) * scale
-        sigma[w] = scale
-        for k in range(worlds):
-            value = (score[b, k] - score[a, k]) * scale
-            if value > best[k]:
-                best[k] = value
-    return z, sigma
-
-
 @njit(cache=True, nogil=True)
 def find_pieces(offsets, columns, cells, row, hour, begin):  # type: ignore[no-untyped-def]
     """Stretches of equal hour within each sparse row; columns are t·cells + c, ascending in a row.

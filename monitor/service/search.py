@@ -11,49 +11,58 @@ from monitor.compare.sources import (
     FALSE_ALARM,
     Candidates,
     Hit,
-    day_windows,
+    Search,
     detectable_strength,
-    scan,
+    prepare,
     upper_limit,
 )
 from monitor.compare.statistics import LEVEL, Estimate
 from monitor.compare.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict
+from monitor.compare.windows import TimeBins, Windows
 from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.domain import Interval, iso_z
 from monitor.errors import InputError
 from monitor.inversion.posterior import Posterior
+from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import solve_factored
 
 #: Most sources a scan reports; each found one is held fixed while the next is looked for.
 _MOST = 3
-_WINDOW_DAYS = (3, 28)
-_DRAWS = 500
+_CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False, "draws": 500}
 _ALARM = "alarm"
 
 
 @dataclass(frozen=True, eq=False)
-class _Search:
+class Scope:
     """Candidates with what their indices mean."""
 
     candidates: Candidates
     lonlat: np.ndarray
-    dates: np.ndarray
+    bins: TimeBins
 
 
 def find_sources(
     section: ScanSection, posterior: Posterior, inversion: InversionSection, seed: int
 ) -> list[dict[str, object]]:
     """Events below the declared false-alarm probability: alarms first, each kind from the strongest on."""
-    search = _search(posterior, _cells_of(section.places, posterior), section.min_days, section.max_days)
+    scope = scope_of(section, posterior)
+    search = prepared(scope, posterior, section.draws, seed)
     known = np.zeros((posterior.problem.table.n, 0))
     events: list[dict[str, object]] = []
-    for number in range(_MOST):
-        hit = scan(posterior, search.candidates, draws=section.draws, seed=seed + number, known=known)
+    for _ in range(_MOST):
+        hit = (search.given(known) if known.size else search).look(posterior.problem.residual)
         if hit.p_value > section.false_alarm:
             break
-        events.append(_event(hit, search, posterior, inversion, seed))
-        known = np.column_stack([known, _response(hit, search)])
+        events.append(_event(hit, scope, posterior, inversion, seed))
+        known = np.column_stack([known, scope.candidates.response(hit.cell, hit.window)])
     return sorted(events, key=lambda event: event["status"] != _ALARM)
+
+
+def prepared(scope: Scope, posterior: Posterior, draws: int, seed: int) -> Search:
+    """The search of a solved network, for any residual of it."""
+    return prepare(
+        posterior.solution.lower, scope.candidates, draws=draws, seed=seed, inflation=posterior.inflation
+    )
 
 
 def judge_source(
@@ -64,17 +73,18 @@ def judge_source(
     Contradicted only when a strength is claimed and the 95 % upper limit is below it.
     """
     cell = _nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
-    search = _search(posterior, np.array([cell]), *_WINDOW_DAYS)
+    section = ScanSection.model_validate(_CLAIM | {"species": claim.species})
+    scope = _scope(section, posterior, np.array([cell]))
     if claim.period is not None:
-        search = _within(search, Interval.parse(*claim.period), posterior)
-    hit = scan(posterior, search.candidates, draws=_DRAWS, seed=seed)
+        scope = _within(scope, Interval.parse(*claim.period))
+    hit = prepared(scope, posterior, section.draws, seed).look(posterior.problem.residual)
     scale_sd = inversion.transport_scale_sd
     value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
-    answer, reasons = _answer(claim, hit, scale_sd, _status(hit, search, posterior))
+    answer, reasons = _answer(claim, hit, scale_sd, _status(hit, scope, posterior))
     return Verdict(
         answer=answer,
         reasons=reasons,
-        claim=_claim_json(claim, _dates(hit, search)),
+        claim=_claim_json(claim, _dates(hit, scope)),
         unit=units.strength_unit(claim.species),
         estimate=Estimate(value, sigma, low, high),
         detectable=detectable_strength(hit),
@@ -83,7 +93,7 @@ def judge_source(
         uncertainty_rule=(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
             f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers "
-            f"all {search.candidates.windows.shape[0]} windows together."
+            f"all {scope.candidates.windows.count} windows together."
         ),
         false_alarm=hit.p_value,
     ).as_json()
@@ -118,52 +128,65 @@ def _answer(claim: ClaimSection, hit: Hit, scale_sd: float, status: str) -> tupl
     return UNDECIDED, ("below-detectable-change",) if blind else ("too-little-data",)
 
 
-def _within(search: _Search, period: Interval, posterior: Posterior) -> _Search:
-    """The search in the one window that a claim states; `InputError` when the data do not reach it."""
-    offset = np.timedelta64(round(posterior.problem.assumptions.selection.utc_offset_h * 3600), "s")
-    start, end = ((t + offset).astype("datetime64[D]") for t in (period.start64, period.end64))
-    first, last = np.searchsorted(search.dates, [start, max(end, start + np.timedelta64(1, "D"))])
-    if first == last:
+def _within(scope: Scope, period: Interval) -> Scope:
+    """The scope of the one window that a claim states; `InputError` when the data do not reach it."""
+    inside = (scope.bins.start < period.end64) & (scope.bins.end > period.start64)
+    if not inside.any():
         raise InputError(
             "the data do not reach the period of a claimed source",
             expected=str(period),
-            found=f"{search.dates[0]} … {search.dates[-1]}",
+            found=f"{scope.bins.start[0]} … {scope.bins.end[-1]}",
         )
-    return replace(search, candidates=replace(search.candidates, windows=np.array([[first, last]])))
+    first, last = np.flatnonzero(inside)[[0, -1]]
+    windows = Windows.of_runs(scope.bins.size, np.array([[first, last + 1]]))
+    return replace(scope, candidates=replace(scope.candidates, windows=windows))
 
 
-def _search(posterior: Posterior, cells: np.ndarray, min_days: int, max_days: int) -> _Search:
+def scope_of(section: ScanSection, posterior: Posterior) -> Scope:
+    """Where and when a city's search looks: its places, or every cell, and all windows."""
+    return _scope(section, posterior, _cells_of(section.places, posterior))
+
+
+def _scope(section: ScanSection, posterior: Posterior, cells: np.ndarray) -> Scope:
     problem = posterior.problem
-    block = next(b for b in problem.blocks if b.fields is None)
-    area = problem.grid.cell_area_m2().ravel()
-    per_source = 1.0 / (units.kilograms_per_hour(problem.species) * area)
-    effect = (block.footprints() * per_source)[:, cells]
-    offset = np.timedelta64(round(problem.assumptions.selection.utc_offset_h * 3600), "s")
-    date = (problem.table.start + offset).astype("datetime64[D]")
-    dates = np.concatenate(
-        [
-            np.arange(
-                (e.start64 + offset).astype("datetime64[D]"), (e.end64 + offset).astype("datetime64[D]")
-            )
-            for e in sorted(problem.epochs.values())
-        ]
-    )
-    dates = np.unique(np.concatenate([dates, date]))
-    windows = _unbroken(day_windows(dates.size, min_days, max_days), dates)
-    if windows.shape[0] == 0:  # no epoch is as long as the shortest window
-        windows = _unbroken(day_windows(dates.size, 1, max_days), dates)
-    place = np.stack(np.unravel_index(cells, problem.grid.shape), axis=1)
+    bins = _bins(section.bin_hours, posterior)
+    runs = bins.runs(section.min_days, section.max_days)
+    if runs.shape[0] == 0:  # no epoch is as long as the shortest window
+        runs = bins.runs(0.0, section.max_days)
+    again, names = bins.recurring() if section.recurring else (np.zeros((0, bins.size), dtype=bool), ())
     lon, lat = np.meshgrid(problem.grid.lon_deg, problem.grid.lat_deg)
-    lonlat = np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1)
-    return _Search(
-        Candidates(effect, np.searchsorted(dates, date), dates.size, windows, place), lonlat, dates
+    candidates = Candidates(
+        effect=_effect(problem)[:, cells],
+        bin=bins.index(problem.table.start),
+        windows=Windows(bins.size, runs, again, names),
+        place=np.stack(np.unravel_index(cells, problem.grid.shape), axis=1),
     )
+    return Scope(candidates, np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1), bins)
 
 
-def _unbroken(windows: np.ndarray, dates: np.ndarray) -> np.ndarray:
-    """The windows without a gap in their dates."""
-    span = (dates[windows[:, 1] - 1] - dates[windows[:, 0]]).astype(int)
-    return np.asarray(windows[span == windows[:, 1] - windows[:, 0] - 1])
+def _effect(problem: InverseProblem) -> np.ndarray:
+    """Enhancement (n, cells) per kg h⁻¹ in each cell."""
+    block = next((b for b in problem.blocks if b.fields is None), None)
+    if block is None:
+        raise InputError(
+            "a search for sources needs a block with a flux per cell",
+            expected='[[block]] with resolution = "cells"',
+            found=", ".join(b.name for b in problem.blocks),
+        )
+    area = problem.grid.cell_area_m2().ravel()
+    return np.asarray(block.footprints() / (units.kilograms_per_hour(problem.species) * area))
+
+
+def _bins(hours: float | None, posterior: Posterior) -> TimeBins:
+    """Bins of the epochs and the observations: half days, days where the observations are means of days."""
+    problem = posterior.problem
+    selection = problem.assumptions.selection
+    if hours is None:
+        hours = 24.0 if selection.average == "day" else 12.0
+    periods = [(e.start64, e.end64) for e in problem.epochs.values()]
+    seen = problem.table.start
+    periods += [(t, t + np.timedelta64(1, "s")) for t in np.unique(seen)]
+    return TimeBins.covering(periods, hours, selection.utc_offset_h)
 
 
 def _cells_of(places: tuple[tuple[float, float], ...], posterior: Posterior) -> np.ndarray:
@@ -188,19 +211,11 @@ def _nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: st
     return row * grid.shape[1] + column
 
 
-def _response(hit: Hit, search: _Search) -> np.ndarray:
-    first, last = hit.window
-    inside = (search.candidates.day >= first) & (search.candidates.day < last)
-    return np.asarray(np.where(inside, search.candidates.effect[:, hit.cell], 0.0))
-
-
-def _dates(hit: Hit, search: _Search) -> tuple[str, str]:
-    """Weighted medians of first and last day, as a half-open interval."""
-    first = _weighted_median(hit.windows[:, 0], hit.weights)
-    last = _weighted_median(hit.windows[:, 1], hit.weights)
-    start = search.dates[first].astype("datetime64[s]")
-    end = (search.dates[last - 1] + np.timedelta64(1, "D")).astype("datetime64[s]")
-    return iso_z(start), iso_z(end)
+def _dates(hit: Hit, scope: Scope) -> tuple[str, str]:
+    """Weighted medians of first and last bin, as a half-open interval."""
+    spans = scope.candidates.windows.spans[hit.windows]
+    first, last = (_weighted_median(spans[:, k], hit.weights) for k in (0, 1))
+    return iso_z(scope.bins.start[first]), iso_z(scope.bins.end[last - 1])
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
@@ -210,11 +225,11 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
 
 
 def _event(
-    hit: Hit, search: _Search, posterior: Posterior, inversion: InversionSection, seed: int
+    hit: Hit, scope: Scope, posterior: Posterior, inversion: InversionSection, seed: int
 ) -> dict[str, object]:
     value, sigma, low, high = hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
-    lon, lat = search.lonlat[hit.cell]
-    start, end = _dates(hit, search)
+    lon, lat = scope.lonlat[hit.cell]
+    start, end = _dates(hit, scope)
     return {
         "species": posterior.problem.species,
         "lon": float(lon),
@@ -228,16 +243,16 @@ def _event(
         "unit": units.strength_unit(posterior.problem.species),
         "false_alarm": hit.p_value,
         "z": hit.z,
-        "status": _status(hit, search, posterior),
+        "status": _status(hit, scope, posterior),
     }
 
 
-def _status(hit: Hit, search: _Search, posterior: Posterior) -> str:
+def _status(hit: Hit, scope: Scope, posterior: Posterior) -> str:
     """ "unconfirmed" when one instrument and fewer than three samples carry the hit.
 
     z² is the sum over samples of f̂ hᵢ (P r)ᵢ; a sample carries the hit when its own part is above 1.
     """
-    response = _response(hit, search)
+    response = scope.candidates.response(hit.cell, hit.window)
     score = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
     best = int(np.argmax(hit.weights))
     strong = hit.strengths[best] * score / posterior.inflation > 1.0

@@ -210,25 +210,6 @@ def test_compiled_kernels_do_what_plain_numpy_does(seed, n, groups):
     assert slope == pytest.approx(float(np.sum(weight * plain * lag)), rel=1e-9, abs=1e-10)
 
 
-@given(seed=st.integers(0, 1000), days=st.integers(1, 6))
-def test_the_window_kernel_is_a_plain_sum_over_the_days_of_each_window(seed, days):
-    rng = np.random.default_rng(seed)
-    daily = rng.normal(size=(days, days))
-    daily = daily @ daily.T + 0.1 * np.eye(days)
-    scores = rng.normal(size=(days, 4))
-    gram = np.zeros((days + 1, days + 1))
-    gram[1:, 1:] = daily.cumsum(0).cumsum(1)
-    running = np.vstack([np.zeros(4), scores.cumsum(0)])
-    windows = np.array([(a, b) for a in range(days) for b in range(a + 1, days + 1)])
-    best = np.full(4, -np.inf)
-    z, sigma = kernels.window_maxima(gram, running, windows[:, 0], windows[:, 1], best)
-    norm = np.array([daily[a:b, a:b].sum() for a, b in windows])
-    score = np.array([scores[a:b].sum(axis=0) for a, b in windows])
-    np.testing.assert_allclose(z, score[:, 0] / np.sqrt(norm), rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(z * sigma, score[:, 0] / norm, rtol=1e-9, atol=1e-11)
-    np.testing.assert_allclose(best, (score / np.sqrt(norm)[:, None]).max(axis=0), rtol=1e-9, atol=1e-11)
-
-
 WITHOUT_COMPILER = """
 import numpy as np
 from monitor.inversion.kernels import markov_contract, markov_covariance
