@@ -221,7 +221,7 @@ def test_a_mixture_of_calibration_scales_warns_and_does_not_end_the_comparison()
     assert "warning" not in {i.item: i.detail for i in compare_definitions(said, mixed)}["calibration scale"]
 
 
-#: Boston 18.5 g CH4 m-2 a-1 (McKain et al. 2015); Oktoberfest 6.7 µg m-2 s-1, 1,500 kg in 16 d (Chen et al. 2020).
+#: Boston 18.5 g CH4 m-2 a-1 (McKain et al. 2015); the fair 6.7 µg m-2 s-1, 1.5 t in 16 d (Chen et al. 2020)
 BOSTON_UG_M2_S, BOSTON_KM2 = 18.5e6 / (365.25 * 86400), 124.0
 OKTOBERFEST_UG_M2_S, OKTOBERFEST_T_A = 6.7, 1.5 / (16 / 365.25)
 
