@@ -1,190 +1,99 @@
-"""Level and change claims, held against the air.
+"""Level, change, trend and share claims, held against the air.
 
-The claimed quantity enters with a flat prior along its pattern, inside and outside the region and in
-each epoch on its own, so that the prior does not vote; everything else keeps its covariance.  Each
-candidate map is one pattern; patterns and variants of the model together are the ensemble.
+Each candidate map is one pattern; patterns and variants of the model together are the ensemble.  `decide`
+goes from answers to a verdict without looking at a model: `judge` calls it with the answers of one set of
+observations, a calibration with those of thousands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor import units
 from monitor.compare.comparable import Estimand as Definition
 from monitor.compare.comparable import Statement, compare_definitions, is_comparable
+from monitor.compare.ensemble import (
+    MAP,
+    Pooled,
+    estimate_at,
+    least_favourable,
+    with_background,
+    with_background_time,
+    with_length,
+    with_mismatch_scale,
+    with_mismatch_time,
+    without_station,
+)
+from monitor.compare.forms import Level, Share
+from monitor.compare.plan import detectable_before, years_to_detect
+from monitor.compare.quantity import (
+    MAIN,
+    Answer,
+    Estimator,
+    Quantity,
+    Variant,
+    answer,
+    estimator,
+    estimators,
+    informative,
+)
 from monitor.compare.statistics import (
+    LEVEL,
     Estimate,
     bayes_factor,
-    gaussian,
-    pool,
     probability_at_least,
     probability_within,
-    relative_change,
 )
 from monitor.compare.verdict import (
     NOT_COMPARABLE,
+    UNDECIDED,
+    Comparison,
     Evidence,
     Member,
+    Spread,
     Verdict,
     change_answer,
+    flips_of,
     level_answer,
     weigh,
 )
-from monitor.domain import Interval
-from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import Posterior
-from monitor.inversion.problem import InverseProblem
-from monitor.inversion.solution import TotalEstimate
-from monitor.inversion.totals import FixedEffect, Total
 
-
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """One defensible way to solve the problem; `station_out` marks those with a station left out."""
-
-    name: str
-    posterior: Posterior
-    station_out: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Quantity:
-    """What is claimed about: a region's total of one block in one or two epochs.
-
-    Attributes
-    ----------
-    fraction : (n_cells,)
-        Coverage of each cell by the region.
-    area_m2 : (n_cells,)
-    patterns : mapping of map id -> flux (n_cells,)
-        Candidate maps [µmol m⁻² s⁻¹]; each is one flat direction.
-    alternatives : mapping of name -> flux (n_cells,)
-        Other layouts of the same total, for the response.
-    """
-
-    species: str
-    region: str
-    block: str
-    fraction: np.ndarray
-    area_m2: np.ndarray
-    epochs: tuple[Interval, ...]
-    patterns: Mapping[str, np.ndarray]
-    alternatives: Mapping[str, np.ndarray]
-    transport: TransportScale = field(default_factory=TransportScale)
-
-    @property
-    def weight(self) -> np.ndarray:
-        """Per cell: fraction × area × t a⁻¹ per µmol s⁻¹."""
-        return np.asarray(self.fraction * self.area_m2 * units.tonnes_per_year(self.species))
-
-    def totals(self) -> list[Total]:
-        return [Total(f"{self.region} {k}", self.block, self.weight, e) for k, e in enumerate(self.epochs)]
-
-    def effects(self, pattern: np.ndarray) -> list[FixedEffect]:
-        """The pattern inside and outside the region, per epoch; an empty outside is left out.
-
-        In a cell that the region's edge cuts, the part inside counts in full and the part outside not at
-        all: weighing both by the cell's coverage would hide some of a change that ends at the edge.
-        """
-        size = float(self.weight @ pattern)
-        parts = [
-            ("inside", pattern * self.fraction, size),
-            ("outside", pattern * (1.0 - self.fraction), 0.0),
-        ]
-        names = [total.name for total in self.totals()]
-        return [
-            FixedEffect(f"{name} {k}", self.block, part, epoch, dict.fromkeys(names, adds))
-            for k, epoch in enumerate(self.epochs)
-            for name, part, adds in parts
-            if float(np.abs(part) @ self.area_m2) > 0
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Totals by one variant and one pattern, transport error included."""
-
-    name: str
-    totals: np.ndarray
-    covariance: np.ndarray
-    responses: Mapping[str, float]
-    station_out: bool
-
-
-def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
-    """The totals of a quantity, flat along `pattern` (t a⁻¹), and the response to other layouts."""
-    # the mean is the pattern times what the air says; any other prior mean would vote in the directions
-    # in which the candidate maps differ
-    problem = variant.posterior.problem.without_prior_mean(quantity.block)
-    posterior = replace(variant.posterior, problem=problem)
-    field = quantity.patterns[pattern]
-    effects = [*quantity.effects(field), *_other_epochs(quantity, problem, field)]
-    found = posterior.totals(quantity.totals(), effects)
-    totals = found.shift
-    contrast = np.zeros(totals.size)
-    contrast[-1] = 1.0
-    if totals.size == 2:
-        contrast[0] = -totals[1] / totals[0]
-    responses = {}
-    for name, layout in {**quantity.patterns, **quantity.alternatives}.items():
-        inside = layout * quantity.fraction
-        size = float(quantity.weight @ layout)
-        if size > 0:
-            effect = problem.effect(quantity.block, inside, quantity.epochs[-1])
-            responses[name] = float(contrast @ found.gain @ effect / size)
-    return Answer(
-        f"{pattern}, {variant.name}",
-        totals,
-        quantity.transport.inflate(totals, found.covariance, ratio=totals.size == 2),
-        responses,
-        variant.station_out,
-    )
-
-
-def _other_epochs(quantity: Quantity, problem: InverseProblem, pattern: np.ndarray) -> list[FixedEffect]:
-    """The pattern, free in each epoch that is not asked about and is seen.
-
-    Fluxes are correlated in time: a prior mean wrong in all epochs, held in one, would pull at the others.
-    """
-    effects = [
-        FixedEffect(f"epoch {name}", quantity.block, pattern, epoch)
-        for name, epoch in problem.epochs.items()
-        if not any(epoch.overlaps(asked) for asked in quantity.epochs)
-    ]
-    return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
-
-
-def _answer_or_none(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
-    """The answer; without numbers where the stations left over do not see the pattern in an epoch."""
-    try:
-        return answer(quantity, variant, pattern)
-    except NumericalError:
-        if not variant.station_out:
-            raise
-        k = len(quantity.epochs)
-        blind = np.full((k, k), np.nan)
-        return Answer(f"{pattern}, {variant.name}", blind[0], blind, {}, True)
-
-
-def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
-    """The totals with the prior's vote, printed beside the verdict."""
-    return posterior.totals(quantity.totals())
-
-
-def share_from_data(found: TotalEstimate, contrast: np.ndarray) -> float:
-    """1 − posterior over prior variance of a contrast of totals."""
-    before = float(contrast @ found.prior_covariance @ contrast)
-    after = float(contrast @ found.covariance @ contrast)
-    return 1.0 - after / before if before > 0 else float("nan")
+__all__ = [
+    "Answer",
+    "ClaimText",
+    "Estimator",
+    "Quantity",
+    "Support",
+    "TransportScale",
+    "Variant",
+    "answer",
+    "decide",
+    "estimator",
+    "estimators",
+    "informative",
+    "judge",
+    "rule",
+    "share_from_data",
+    "support_of",
+    "with_background",
+    "with_background_time",
+    "with_length",
+    "with_mismatch_scale",
+    "with_mismatch_time",
+    "without_station",
+]
 
 
 @dataclass(frozen=True)
 class ClaimText:
-    """The claim in its own words, as it is carried to the page."""
+    """The claim in its own words, as it is carried to the page.
+
+    `kind` is level, change, trend or share; `width` the margin of "at least" (in the unit of the value), the
+    relative tolerance of "equal".
+    """
 
     id: str
     kind: str
@@ -213,66 +122,147 @@ class ClaimText:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Support:
+    """What a verdict rests on beside the answers.
+
+    Attributes
+    ----------
+    loo_coverage : float
+        Share of left-out days' observations inside their 95 % intervals.
+    prior_covariance, posterior_covariance : (k, k)
+        Of the totals with the prior's vote.
+    detectable_before : float
+    correlations : mapping of part of the model -> correlation with the claimed contrast
+    """
+
+    loo_coverage: float
+    n_observations: int
+    prior_covariance: np.ndarray
+    posterior_covariance: np.ndarray
+    detectable_before: float = np.nan
+    correlations: Mapping[str, float] = field(default_factory=dict)
+
+
+def support_of(
+    quantity: Quantity, main: Variant, members: Sequence[Estimator], level: float = LEVEL
+) -> Support:
+    """Of a solved problem."""
+    found = informative(quantity, main.posterior)
+    return Support(
+        loo_coverage=main.posterior.diagnostics.loo_coverage,
+        n_observations=main.posterior.problem.table.n,
+        prior_covariance=found.prior_covariance,
+        posterior_covariance=found.covariance,
+        detectable_before=detectable_before(quantity, members, level),
+    )
+
+
 def judge(
-    claim: ClaimText, definition: Definition, quantity: Quantity, variants: Sequence[Variant]
+    claim: ClaimText,
+    definition: Definition,
+    quantity: Quantity,
+    variants: Sequence[Variant],
+    *,
+    level: float = LEVEL,
+    epochs: Sequence[Comparison] = (),
 ) -> Verdict:
-    """The verdict on a level or change claim.
+    """The verdict on a claim of level, change, trend or share.
 
     Parameters
     ----------
     variants
         The first is the main one; those with `station_out` check stability and do not enter the pool.
+    level
+        Of all intervals; less error is left to one look at the data of several.
+    epochs
+        Items of `monitor.compare.epochs.compare_epochs`, for the gate.
     """
-    items = compare_definitions(claim.definition, definition)
+    items = (*compare_definitions(claim.definition, definition), *epochs)
     if not is_comparable(items):
         lost = tuple(f"{c.item}: {c.detail}" for c in items if c.status == "mismatch")
         return Verdict(NOT_COMPARABLE, lost, claim.as_json(), claim.unit, comparability=items)
-    change = len(quantity.epochs) == 2
-    answers = [_answer_or_none(quantity, v, p) for v in variants for p in quantity.patterns]
-    members = [_member(claim, a) for a in answers]
-    models = [m for m, a in zip(members, answers, strict=True) if not a.station_out]
-    stations = [m for m, a in zip(members, answers, strict=True) if a.station_out]
-    pooled = pool([m.estimate for m in models])
-    main = variants[0].posterior
-    contrast = np.array([-answers[0].totals[1] / answers[0].totals[0], 1.0]) if change else np.ones(1)
-    share = share_from_data(informative(quantity, main), contrast)
-    responses = _least(a.responses for a in answers if not a.station_out)
+    members = estimators(quantity, variants)
+    answers = [m.at(m.residual) for m in members]
+    support = support_of(quantity, variants[0], members, level)
+    return decide(claim, quantity, answers, support, level=level, items=items)
+
+
+def decide(
+    claim: ClaimText,
+    quantity: Quantity,
+    answers: Sequence[Answer],
+    support: Support,
+    *,
+    level: float = LEVEL,
+    items: tuple[Comparison, ...] = (),
+) -> Verdict:
+    """The verdict from the members' answers: variant by variant, within each map by map, main ones first.
+
+    A pure function of its arguments.  Where a member of the pool has no answer there is no estimate.
+    """
+    form, models = quantity.made, [a for a in answers if not a.station_out]
+    if not all(np.isfinite(a.covariance).all() for a in models):
+        why = ("too-little-data",)
+        return Verdict(UNDECIDED, why, claim.as_json(), claim.unit, comparability=items)
+    pooled = least_favourable(form, models, quantity.transport, level)
+    correlation = pooled.correlation if np.isfinite(pooled.correlation) else 0.0
+    members = []
+    for found in answers:
+        estimate = estimate_at(form, found, quantity.transport, correlation, level)
+        name = _choice(found, answers[0])
+        members.append(Member(found.name, estimate, rule(claim, estimate), name))
+    share = share_from_data(support, form.contrast(answers[0].totals, answers[0].covariance))
     evidence = Evidence(
-        responses=responses,
-        model_members=models,
-        station_members=stations,
-        loo_coverage=main.diagnostics.loo_coverage,
-        n_observations=main.problem.table.n,
+        responses=_least(a.responses for a in models),
+        model_members=[m for m, a in zip(members, answers, strict=True) if not a.station_out],
+        station_members=[m for m, a in zip(members, answers, strict=True) if a.station_out],
+        loo_coverage=support.loo_coverage,
+        n_observations=support.n_observations,
         share_from_data=share,
         smallest_decidable=abs(claim.value) * (1.0 if claim.reading == "at least" else claim.width),
     )
-    final, reasons = weigh(_rule(claim, pooled), pooled.detectable, evidence)
+    said = rule(claim, pooled.estimate)
+    final, reasons = weigh(said, pooled.estimate.detectable, evidence)
     return Verdict(
         answer=final,
         reasons=reasons,
         claim=claim.as_json(),
         unit=claim.unit,
-        estimate=pooled,
+        estimate=pooled.estimate,
         comparability=items,
-        probability=_probability(claim, pooled),
-        bayes_factor=bayes_factor(pooled, claim.value) if change else None,
-        detectable=pooled.detectable,
+        probability=_probability(claim, pooled.estimate),
+        bayes_factor=bayes_factor(pooled.estimate, claim.value) if form.from_none else None,
+        detectable=pooled.estimate.detectable,
         share_from_data=share,
-        responses=responses,
+        responses=evidence.responses,
         ensemble=tuple(members),
-        uncertainty_rule=_rule_text(quantity, change),
+        uncertainty_rule=_rule_text(quantity, pooled),
+        spread=Spread(pooled.within, pooled.between, pooled.by_choice),
+        flips=flips_of(said, members),
+        correlation=pooled.correlation,
+        correlations=support.correlations,
+        detectable_before=support.detectable_before,
+        years_to_detect=years_to_detect(quantity, answers[0], pooled, claim.value),
     )
 
 
-def _member(claim: ClaimText, found: Answer) -> Member:
-    if found.totals.size == 2:
-        estimate = relative_change(found.totals, found.covariance)
-    else:
-        estimate = gaussian(float(found.totals[0]), float(np.sqrt(found.covariance[0, 0])))
-    return Member(found.name, estimate, _rule(claim, estimate))
+def _choice(found: Answer, first: Answer) -> str:
+    """What a member does otherwise than the first one, in words."""
+    if found.pattern == first.pattern:
+        return found.choice
+    return MAP if found.choice == MAIN else f"{found.choice} and {MAP}"
 
 
-def _rule(claim: ClaimText, estimate: Estimate) -> str:
+def share_from_data(support: Support, contrast: np.ndarray) -> float:
+    """1 − posterior over prior variance of a contrast of totals."""
+    before = float(contrast @ support.prior_covariance @ contrast)
+    after = float(contrast @ support.posterior_covariance @ contrast)
+    return 1.0 - after / before if before > 0 else float("nan")
+
+
+def rule(claim: ClaimText, estimate: Estimate) -> str:
+    """What one estimate says of the claim, alone."""
     if claim.reading == "at least":
         return change_answer(estimate, claim.value, claim.width)
     return level_answer(estimate, claim.value, claim.width)
@@ -285,55 +275,37 @@ def _probability(claim: ClaimText, pooled: Estimate) -> float:
     return probability_within(pooled, low, high)
 
 
-def _least(responses: object) -> dict[str, float]:
+def _least(responses: Iterable[Mapping[str, float]]) -> dict[str, float]:
     out: dict[str, float] = {}
-    for found in responses:  # type: ignore[attr-defined]
+    for found in responses:
         for name, value in found.items():
             out[name] = min(value, out.get(name, np.inf))
     return out
 
 
-def _rule_text(quantity: Quantity, change: bool) -> str:
-    text = (
-        "Flat prior along each candidate map, inside and outside the region; variance within and between "
-        "hyperparameters, inflated to what left-out days show; members of the ensemble pooled by the law "
-        "of total variance"
-    )
-    t = quantity.transport
-    if change:
+_TOTALS = (
+    "Flat prior along each candidate map, inside and outside the region; variance within and between "
+    "hyperparameters, inflated to what left-out days show; members of the ensemble pooled, choices as "
+    "independent of each other"
+)
+
+
+def _rule_text(quantity: Quantity, pooled: Pooled) -> str:
+    t, form, degrees = quantity.transport, quantity.made, pooled.estimate.degrees
+    if isinstance(form, Level):
         return (
-            f"{text}; epochs jointly, with their covariance (Fieller); a transport error of {t.epoch_sd:.1%} "
-            f"(1σ) that differs between epochs is added, one common to both cancels."
+            f"{_TOTALS}; a common transport error of {np.hypot(t.common_sd, t.epoch_sd):.1%} (1σ) is added."
         )
-    return f"{text}; a common transport error of {np.hypot(t.common_sd, t.epoch_sd):.1%} (1σ) is added."
-
-
-def with_length(variant: Variant, factor: float) -> Variant:
-    """The variant with all correlation lengths of the fluxes multiplied by `factor`."""
-    return _with_factor(variant, " length", factor, f"correlation length × {factor:g}")
-
-
-def with_mismatch_time(variant: Variant, factor: float) -> Variant:
-    """The variant with the correlation time of the transport error multiplied by `factor`."""
-    return _with_factor(variant, "transport time", factor, f"mismatch time × {factor:g}")
-
-
-def with_background_time(variant: Variant, factor: float) -> Variant:
-    """The variant with the correlation time of the inflow multiplied by `factor`."""
-    return _with_factor(variant, "inflow time", factor, f"inflow time × {factor:g}")
-
-
-def _with_factor(variant: Variant, ending: str, factor: float, name: str) -> Variant:
-    posterior = variant.posterior
-    names = [p.name for p in posterior.hyperparameters.parameters]
-    values = posterior.values.copy()
-    values[[i for i, n in enumerate(names) if n.endswith(ending)]] *= factor
-    return replace(variant, name=name, posterior=posterior.at(values))
-
-
-def without_station(variant: Variant, station: int) -> Variant:
-    """The variant with one inlet's observations left out, at the same hyperparameters."""
-    problem = variant.posterior.problem
-    keep = np.flatnonzero(problem.table.station != station)
-    name = f"without {problem.table.inlets[station]}"
-    return Variant(name, variant.posterior.on(problem.select(keep)), station_out=True)
+    if isinstance(form, Share):
+        return f"{_TOTALS}; part and whole together (Fieller): a transport error that both share cancels."
+    text = f"{_TOTALS}; epochs jointly, with their covariance"
+    text += " (Fieller)" if form.is_ratio else ""
+    text += f"; a transport error of {t.epoch_sd:.1%} (1σ) that differs between epochs is added"
+    if np.isfinite(pooled.correlation):
+        text += (
+            f", and one of {t.common_sd:.1%} (1σ) that they share, correlated between them by "
+            f"{pooled.correlation:g}, the least favourable of 0 to 0.9"
+        )
+    if np.isfinite(degrees):
+        text += f"; Student's t with {degrees:g} degrees of freedom"
+    return f"{text}."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from monitor.compare.statistics import LEVEL, Estimate
+from monitor.compare.statistics import Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_COMPARABLE = "not comparable"
@@ -48,11 +48,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Member:
-    """One member of the ensemble and the verdict it would give alone."""
+    """One member of the ensemble and the verdict it would give alone.
+
+    `choice` is what it does otherwise than the main one: "map", "correlation length", "station", …
+    """
 
     name: str
     estimate: Estimate
     verdict: str
+    choice: str = ""
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -60,7 +64,20 @@ class Member:
             "estimate": number(self.estimate.value),
             "sigma": number(self.estimate.sigma),
             "verdict": self.verdict,
+            "choice": self.choice,
         }
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where the variance of a pooled estimate comes from, each a 1σ.
+
+    `by_choice` splits `between`: the squares add up to its square, but for what choices do together only.
+    """
+
+    within: float
+    between: float
+    by_choice: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,21 @@ class Verdict:
     """The answer to one claim, with everything it stands on.
 
     `claim` holds the claim's own words and numbers; the rest is ours.  `as_json` is the published form.
+
+    Attributes
+    ----------
+    spread
+        Of the estimate, within and between members.
+    flips
+        Members that alone would say otherwise than the pooled estimate.
+    correlation
+        Between epochs, of the transport error they share: the least favourable one, at which the estimate is.
+    correlations
+        Of the estimate's error with that of other parts of the model (inflow, biosphere), by name.
+    detectable_before
+        The detectable change as the network, the model and the maps had it, whatever was then observed.
+    years_to_detect
+        Years of data until what is claimed would be detectable; `None` for kinds without, and for never.
     """
 
     answer: str
@@ -84,9 +116,24 @@ class Verdict:
     ensemble: tuple[Member, ...] = ()
     uncertainty_rule: str = ""
     false_alarm: float | None = None
+    spread: Spread | None = None
+    flips: tuple[Member, ...] = ()
+    correlation: float | None = None
+    correlations: Mapping[str, float] = field(default_factory=dict)
+    detectable_before: float | None = None
+    years_to_detect: float | None = None
 
     def as_json(self) -> dict[str, object]:
-        """One JSON-ready object; `null` where absent or not finite."""
+        """One JSON-ready object; `null` where absent or not finite.
+
+        Keys beside the claim's own: `verdict`, `reasons`, `reason_texts`, `estimate`, `interval`, `level` (of
+        the interval), `unit`, `sigma`, `degrees_of_freedom` (null where the variance is modelled),
+        `sigma_within`, `sigma_between`, `sigma_by_choice` {choice: 1σ}, `sign_confirmed`, `probability`,
+        `bayes_factor`, `detectable`, `detectable_before`, `years_to_detect`, `share_from_data`, `response`,
+        `responses`, `false_alarm`, `comparability`, `ensemble`, `flips` [{member, choice, verdict}],
+        `flips_text`, `least_favourable_correlation`, `correlations` {part of the model: correlation},
+        `uncertainty_rule`.
+        """
         e = self.estimate
         return {
             "verdict": self.answer,
@@ -95,19 +142,31 @@ class Verdict:
             **self.claim,
             "estimate": number(e.value) if e else None,
             "interval": [number(e.low), number(e.high)] if e else None,
-            "level": LEVEL if e else None,
+            "level": e.level if e else None,
             "unit": self.unit,
             "sigma": number(e.sigma) if e else None,
+            "degrees_of_freedom": number(e.degrees) if e else None,
+            "sigma_within": number(self.spread.within) if self.spread else None,
+            "sigma_between": number(self.spread.between) if self.spread else None,
+            "sigma_by_choice": {k: number(v) for k, v in self.spread.by_choice.items()}
+            if self.spread
+            else {},
             "sign_confirmed": bool(e.low > 0 or e.high < 0) if e else None,
             "probability": number(self.probability),
             "bayes_factor": number(self.bayes_factor),
             "detectable": number(self.detectable),
+            "detectable_before": number(self.detectable_before),
+            "years_to_detect": number(self.years_to_detect),
             "share_from_data": number(self.share_from_data),
             "response": number(min(self.responses.values())) if self.responses else None,
             "responses": {k: number(v) for k, v in self.responses.items()},
             "false_alarm": number(self.false_alarm),
             "comparability": [c.as_json() for c in self.comparability],
             "ensemble": [m.as_json() for m in self.ensemble],
+            "flips": [{"member": m.name, "choice": m.choice, "verdict": m.verdict} for m in self.flips],
+            "flips_text": flips_text(self.flips),
+            "least_favourable_correlation": number(self.correlation),
+            "correlations": {k: number(v) for k, v in self.correlations.items()},
             "uncertainty_rule": self.uncertainty_rule,
         }
 
@@ -144,6 +203,37 @@ def level_answer(estimate: Estimate, claimed: float, tolerance: float) -> str:
     if estimate.high < low or estimate.low > high:
         return CONTRADICTED
     return UNDECIDED
+
+
+def flips_of(said: str, members: Sequence[Member]) -> tuple[Member, ...]:
+    """The members that alone say otherwise than `said`, the opposite first.
+
+    One that cannot say (a station left out, without which nothing is seen) is among them.
+    """
+    opposite = {SUPPORTED: CONTRADICTED, CONTRADICTED: SUPPORTED}.get(said)
+    others = [m for m in members if m.verdict != said]
+    return tuple(sorted(others, key=lambda m: m.verdict != opposite))
+
+
+def flips_text(flips: Sequence[Member]) -> str:
+    """Which choice turns the answer, in one sentence; nothing where none does."""
+    parts = []
+    for verdict in dict.fromkeys(m.verdict for m in flips):
+        turned = dict.fromkeys(_turned_by(m) for m in flips if m.verdict == verdict)
+        # two choices together are news only where neither does it alone
+        news = [
+            name for name in turned if not any(o != name and name.startswith(f"{o} and ") for o in turned)
+        ]
+        parts.append(f"{verdict} {_listed(news)}")
+    return f"Alone, the answer would be {'; '.join(parts)}." if parts else ""
+
+
+def _turned_by(member: Member) -> str:
+    return member.name if member.choice in ("", "station") else f"with another {member.choice}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 @dataclass(frozen=True)

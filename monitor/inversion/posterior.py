@@ -95,16 +95,24 @@ class Posterior:
 
         `shift` is the estimate minus the prior total; see `prior_totals`.
         """
-        central = _totals_at(self.problem, self.values, self.solution.lower, totals, effects)
+        central, *others = self.estimators(totals, effects)
         between = np.zeros_like(central.covariance)
-        for values, lower in self.neighbours:
-            moved = _totals_at(self.problem, values, lower, totals, effects).shift - central.shift
+        for other in others:
+            moved = other.shift - central.shift
             between += 0.5 * np.outer(moved, moved)
         return replace(
             central,
             covariance=self.inflation * central.covariance + between,
             prior_covariance=self.inflation * central.prior_covariance,
         )
+
+    def estimators(self, totals: Sequence[Total], effects: Sequence[FixedEffect] = ()) -> list[TotalEstimate]:
+        """The totals at the hyperparameters themselves, then at each neighbour; nothing inflated.
+
+        Gain and covariance of each hold for any observations of the same problem.
+        """
+        points = [(self.values, self.solution.lower), *self.neighbours]
+        return [_totals_at(self.problem, values, lower, totals, effects) for values, lower in points]
 
 
 def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray:

@@ -14,8 +14,9 @@ import xarray as xr
 from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare.comparable import Estimand, Statement
+from monitor.compare.ensemble import least_favourable
 from monitor.compare.regions import region_area_km2, region_fractions
-from monitor.compare.statistics import LEVEL, gaussian, pool
+from monitor.compare.statistics import LEVEL
 from monitor.compare.verdict import number
 from monitor.config import CityConfig, ClaimsConfig, ClaimSection, FluxBlockSection
 from monitor.domain import Interval, Region
@@ -108,7 +109,7 @@ def solve_case(case: Case) -> Solved:
     main = judging.Variant(_hours_name(city.selection.local_hours), _solve(case, city.selection.local_hours))
     variants = [main]
     for hours in city.ensemble.local_hours:
-        variants.append(judging.Variant(_hours_name(hours), _solve(case, hours)))
+        variants.append(judging.Variant(_hours_name(hours), _solve(case, hours), choice="hours"))
     variants += [judging.with_length(main, factor) for factor in city.ensemble.length_factors]
     variants += [judging.with_mismatch_time(main, f) for f in city.ensemble.mismatch_time_factors]
     variants += [judging.with_background_time(main, f) for f in city.ensemble.background_time_factors]
@@ -324,7 +325,7 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     out: dict[str, dict[str, object]] = {}
     for name, pattern in quantity.patterns.items():
         answers = [judging.answer(quantity, v, name) for v in models]
-        pooled = pool([gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers])
+        pooled = least_favourable(quantity.made, answers, quantity.transport).estimate
         out[name] = {
             "species": solved.case.species,
             "region": region,

@@ -23,6 +23,7 @@ from monitor.compare.claims import (
     without_station,
 )
 from monitor.compare.comparable import Estimand, Statement
+from monitor.compare.ensemble import estimate_at
 from monitor.inversion import Correlation, FluxBlock, Posterior, solve
 
 EPOCHS = {"before": interval(0, 12), "after": interval(40, 12)}
@@ -140,15 +141,31 @@ def test_the_totals_of_two_epochs_are_those_of_the_state_with_two_free_strengths
     np.testing.assert_allclose(found.covariance, rows @ np.linalg.solve(information, rows.T), rtol=1e-7)
 
 
-def test_a_common_transport_error_widens_a_level_and_leaves_a_change(posterior):
-    main = Variant("m", posterior)
+def estimate_of(q, posterior, correlation):
+    found = answer(q, Variant("m", posterior), "one")
+    return estimate_at(q.made, found, q.transport, correlation)
+
+
+def test_a_shared_transport_error_widens_a_level_and_leaves_of_a_change_what_epochs_do_not_share(posterior):
     plain, scaled = (quantity(transport=TransportScale(common_sd=c)) for c in (0.0, 0.3))
-    np.testing.assert_array_equal(
-        answer(plain, main, "one").covariance, answer(scaled, main, "one").covariance
-    )
-    level = [answer(replace(q, epochs=(EPOCHS["after"],)), main, "one") for q in (plain, scaled)]
-    extra = level[1].covariance[0, 0] - level[0].covariance[0, 0]
-    assert extra == pytest.approx((0.3 * level[0].totals[0]) ** 2)
+    level = [estimate_of(replace(q, epochs=(EPOCHS["after"],)), posterior, 0.6) for q in (plain, scaled)]
+    assert level[1].sigma ** 2 - level[0].sigma ** 2 == pytest.approx((0.3 * level[0].value) ** 2)
+    assert estimate_of(scaled, posterior, 1.0) == estimate_of(plain, posterior, 1.0)
+    for correlation in (0.0, 0.5, 0.9):
+        wide, narrow = (estimate_of(q, posterior, correlation) for q in (scaled, plain))
+        extra = 2 * (1 - correlation) * (0.3 * (1 + narrow.value)) ** 2
+        assert wide.sigma**2 - narrow.sigma**2 == pytest.approx(extra)
+
+
+def test_a_change_is_judged_at_the_least_favourable_correlation_of_a_shared_error(posterior):
+    before = 20 * maps()["one"]
+    cut = Variant("m", with_truth(posterior, (before, 0.75 * before)))
+    assert judge(claim(), OURS, quantity(), [cut]).answer == "supported"
+    doubted = judge(claim(), OURS, quantity(transport=TransportScale(common_sd=0.1)), [cut])
+    assert doubted.answer == "undecided" and doubted.correlation == 0.0
+    assert doubted.estimate == estimate_of(quantity(transport=TransportScale(0.1)), cut.posterior, 0.0)
+    assert doubted.as_json()["least_favourable_correlation"] == 0.0
+    assert judge(claim(), OURS, quantity(), [cut]).as_json()["least_favourable_correlation"] is None
 
 
 def test_change_intervals_cover_a_true_change_over_noisy_worlds(posterior):

@@ -1,0 +1,218 @@
+"""Other defensible choices, and how members that differ in them are pooled.
+
+Each variant changes one thing of the main one.  Choices are taken as independent of each other, so what
+each does to the value adds, and so do their variances; with a single choice this is the law of total
+variance.  (The plain variance of a list in which each choice is tried alone would shrink with every choice
+that does nothing.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from monitor.compare.forms import Form
+from monitor.compare.quantity import MAIN, Answer, Variant
+from monitor.compare.statistics import LEVEL, Estimate, stretched
+from monitor.errors import InputError
+from monitor.inversion.assumptions import TransportScale
+from monitor.inversion.components import Combined, ObservationModel
+from monitor.inversion.mismatch import BACKGROUND, background_components
+
+#: Correlations between epochs of a transport error that they share, all of which a verdict must survive.
+CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
+#: What the candidate maps are called among the choices.
+MAP = "map"
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The estimate of an ensemble, and where its variance comes from.
+
+    Attributes
+    ----------
+    within, between : float
+        1σ: the mean of the members' own, and of their values.
+    by_choice : mapping of choice -> 1σ
+        Between its options; the squares add up to that of `between`.
+    correlation : float
+        Of the shared transport error between epochs, the least favourable one; NaN where there is none.
+    """
+
+    estimate: Estimate
+    within: float
+    between: float
+    by_choice: Mapping[str, float]
+    correlation: float = np.nan
+
+
+def pool_choices(answers: Sequence[Answer], estimates: Sequence[Estimate]) -> Pooled:
+    """One estimate of all members, maps × variants.
+
+    Of each choice the options are the main one and its own variants; the maps count in every variant.
+    With m the mean over maps of a variant, the value is m_main + Σ_choices (mean of its options − m_main),
+    and the variance between is that of the maps, of each choice's options, and of what maps and variants do
+    together only.
+    """
+    table = _table(answers, [e.value for e in estimates])
+    per_map, per_variant = table.mean(axis=1), table.mean(axis=0)
+    choices = _choices(answers)
+    main = per_variant[0]
+    variance = {MAP: float(per_map.var())} if len(per_map) > 1 else {}
+    value = main
+    for choice in dict.fromkeys(choices[1:]):
+        options = np.array([main, *(m for m, c in zip(per_variant, choices, strict=True) if c == choice)])
+        variance[choice] = float(options.var())
+        value += options.mean() - main
+    together = table - per_map[:, None] - per_variant[None] + table.mean()
+    between = sum(variance.values()) + float(np.mean(together**2))
+    within = float(np.mean([e.sigma**2 for e in estimates]))
+    return Pooled(
+        estimate=stretched(estimates, float(value), float(np.sqrt(within + between))),
+        within=float(np.sqrt(within)),
+        between=float(np.sqrt(between)),
+        by_choice={name: float(np.sqrt(v)) for name, v in variance.items()},
+    )
+
+
+def _choices(answers: Sequence[Answer]) -> list[str]:
+    """The choice of each variant, the main one first; a variant that names none is one of its own kind."""
+    first, *others = [a.choice for a in answers if a.pattern == answers[0].pattern]
+    return [first, *("other" if choice in (first, MAIN) else choice for choice in others)]
+
+
+def _table(answers: Sequence[Answer], values: Sequence[float]) -> np.ndarray:
+    """Values (maps, variants); members come variant by variant, maps within."""
+    maps = len(dict.fromkeys(a.pattern for a in answers))
+    return np.array(values).reshape(-1, maps).T
+
+
+def shared(transport: TransportScale, correlation: float) -> TransportScale:
+    """The error with its common part correlated by `correlation` between epochs, the rest on its own."""
+    common = transport.common_sd
+    return TransportScale(
+        common * np.sqrt(correlation), float(np.hypot(transport.epoch_sd, common * np.sqrt(1 - correlation)))
+    )
+
+
+def estimate_at(
+    form: Form, found: Answer, transport: TransportScale, correlation: float, level: float = LEVEL
+) -> Estimate:
+    """What one member estimates, the multiplicative transport error added.
+
+    Parts of one epoch share all of that error: in a share it drops out.
+    """
+    if not np.isfinite(found.covariance).all():
+        return Estimate(np.nan, np.nan, np.nan, np.nan, level)
+    error = shared(transport, correlation)
+    one_epoch = form.is_ratio and form.direction(found.totals.size).size == 1
+    if one_epoch:
+        error = TransportScale()
+    return form.estimate(
+        found.totals, error.inflate(found.totals, found.covariance, ratio=form.is_ratio), level
+    )
+
+
+def least_favourable(
+    form: Form,
+    answers: Sequence[Answer],
+    transport: TransportScale,
+    level: float = LEVEL,
+    correlations: Sequence[float] = CORRELATIONS,
+) -> Pooled:
+    """The pooled estimate at the correlation of the shared error that leaves the widest interval.
+
+    A level of one epoch does not depend on it.
+    """
+    several = answers[0].totals.size > 1 and transport.common_sd > 0 and form.direction(2).size > 1
+    tried = [
+        replace(
+            pool_choices(answers, [estimate_at(form, a, transport, c, level) for a in answers]),
+            correlation=c if several else np.nan,
+        )
+        for c in (correlations if several else correlations[:1])
+    ]
+    return max(tried, key=lambda p: p.estimate.sigma)
+
+
+def with_length(variant: Variant, factor: float) -> Variant:
+    """The variant with all correlation lengths of the fluxes multiplied by `factor`."""
+    return _with_factor(variant, (" length",), factor, "correlation length")
+
+
+def with_mismatch_time(variant: Variant, factor: float) -> Variant:
+    """The variant with the correlation time of the transport error multiplied by `factor`."""
+    return _with_factor(variant, ("transport time", "common time"), factor, "mismatch time")
+
+
+def with_mismatch_scale(variant: Variant, factor: float) -> Variant:
+    """The variant with all scales of R but the instrument's multiplied by `factor`."""
+    return _with_factor(
+        variant,
+        ("representation", "variability", "transport fraction", "common fraction"),
+        factor,
+        "mismatch scale",
+    )
+
+
+def with_background_time(variant: Variant, factor: float) -> Variant:
+    """The variant with the correlation time of the inflow multiplied by `factor`."""
+    return _with_factor(variant, ("inflow time",), factor, "inflow time")
+
+
+def _with_factor(variant: Variant, endings: tuple[str, ...], factor: float, choice: str) -> Variant:
+    posterior = variant.posterior
+    names = [p.name for p in posterior.hyperparameters.parameters]
+    values = posterior.values.copy()
+    values[[i for i, n in enumerate(names) if n.endswith(endings)]] *= factor
+    return replace(variant, name=f"{choice} × {factor:g}", posterior=posterior.at(values), choice=choice)
+
+
+def with_background(variant: Variant, per: str) -> Variant:
+    """The variant with one inflow process for the network, for each station or for each side.
+
+    Scales and times of the same name stay as they are.
+
+    Raises
+    ------
+    InputError
+        When the observations are differences of stations, in which the inflow is gone already.
+    """
+    posterior = variant.posterior
+    problem = posterior.problem
+    if any(isinstance(c, Combined) and c.name in BACKGROUND for c in problem.model.components):
+        raise InputError(
+            "differences of stations have no other background",
+            found=", ".join(problem.table.inlets),
+            remedy="leave out ensemble.backgrounds",
+        )
+    background = replace(problem.assumptions.background, per=per)
+    rest = [c for c in problem.model.components if c.name not in BACKGROUND]
+    model = ObservationModel((*rest, *background_components(background, problem.table, problem.epochs, 1.0)))
+    known = dict(
+        zip((p.name for p in posterior.hyperparameters.parameters), posterior.values.tolist(), strict=True)
+    )
+    values = np.array([known.get(p.name, p.start) for p in model.parameters])
+    hyperparameters = replace(
+        posterior.hyperparameters,
+        parameters=model.parameters,
+        values=values,
+        log_covariance=np.zeros((values.size, values.size)),
+    )
+    assumptions = replace(problem.assumptions, background=background)
+    moved = replace(
+        posterior,
+        problem=replace(problem, model=model, assumptions=assumptions),
+        hyperparameters=hyperparameters,
+    )
+    return replace(variant, name=f"inflow per {per}", posterior=moved.at(values), choice="background method")
+
+
+def without_station(variant: Variant, station: int) -> Variant:
+    """The variant with one inlet's observations left out, at the same hyperparameters."""
+    problem = variant.posterior.problem
+    keep = np.flatnonzero(problem.table.station != station)
+    name = f"without {problem.table.inlets[station]}"
+    return Variant(name, variant.posterior.on(problem.select(keep)), True, "station", keep)

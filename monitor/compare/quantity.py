@@ -1,0 +1,323 @@
+"""What is claimed about, and its estimator: totals with a flat prior along the claimed pattern.
+
+The claimed quantity enters with a flat prior along its pattern, inside and outside the region and in each
+epoch on its own, so that the prior does not vote; everything else keeps its covariance.  The estimator is
+linear, T̂ = K r, with a gain and a covariance that need no observations: one factorised problem answers for
+as many sets of observations as one likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from monitor import units
+from monitor.compare.forms import Change, Form, Level, Share, Trend
+from monitor.compare.trends import decimal_years
+from monitor.domain import Interval
+from monitor.errors import NumericalError
+from monitor.inversion.assumptions import TransportScale
+from monitor.inversion.posterior import Posterior
+from monitor.inversion.problem import InverseProblem
+from monitor.inversion.solution import TotalEstimate
+from monitor.inversion.totals import FixedEffect, Total
+
+#: The choice of the main variant.
+MAIN = "main"
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """What is claimed about: a region's total of one block in one epoch or more.
+
+    Attributes
+    ----------
+    fraction : (n_cells,)
+        Coverage of each cell by the region.
+    area_m2 : (n_cells,)
+    patterns : mapping of map id -> flux (n_cells,)
+        Candidate maps [µmol m⁻² s⁻¹]; each is one flat direction.
+    alternatives : mapping of name -> flux (n_cells,)
+        Other layouts of the same total, for the response.
+    form : Form, optional
+        What is made of the totals.  If absent: a level of one epoch, a change between two, an underlying
+        relative trend of more; a share where there is a rest.
+    rest : tuple of Quantity
+        Of a share: what is missing from the whole, in the same epoch, with maps of the same ids (those of the
+        first map where an id is missing).
+    """
+
+    species: str
+    region: str
+    block: str
+    fraction: np.ndarray
+    area_m2: np.ndarray
+    epochs: tuple[Interval, ...]
+    patterns: Mapping[str, np.ndarray]
+    alternatives: Mapping[str, np.ndarray]
+    transport: TransportScale = field(default_factory=TransportScale)
+    form: Form | None = None
+    rest: tuple[Quantity, ...] = ()
+
+    @cached_property
+    def made(self) -> Form:
+        """The form, by default the one that the number of epochs suggests."""
+        if self.form is not None:
+            return self.form
+        if self.rest:
+            return Share()
+        if len(self.epochs) > 2:
+            return Trend(tuple(decimal_years(self.epochs).tolist()))
+        return Change() if len(self.epochs) == 2 else Level()
+
+    @property
+    def parts(self) -> tuple[Quantity, ...]:
+        return (self, *self.rest)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Per cell: fraction × area × t a⁻¹ per µmol s⁻¹."""
+        return np.asarray(self.fraction * self.area_m2 * units.tonnes_per_year(self.species))
+
+    def totals(self) -> list[Total]:
+        """One per epoch; of a share the part's, then those of the rest."""
+        return [
+            Total(_name(part, n, k), part.block, part.weight, epoch)
+            for n, part in enumerate(self.parts)
+            for k, epoch in enumerate(part.epochs)
+        ]
+
+    def map_of(self, pattern: str) -> np.ndarray:
+        """The map called `pattern`, else the first."""
+        return self.patterns.get(pattern, next(iter(self.patterns.values())))
+
+    def expected(self, pattern: str) -> np.ndarray:
+        """The totals as the map says (k,), for what is stated before there are data."""
+        return np.array(
+            [float(part.weight @ part.map_of(pattern)) for part in self.parts for _ in part.epochs]
+        )
+
+    def effects(self, pattern: str) -> list[FixedEffect]:
+        """The pattern inside and outside the region, per block and epoch; an empty outside is left out.
+
+        In a cell that the region's edge cuts, the part inside counts in full and the part outside not at
+        all: weighing both by the cell's coverage would hide some of a change that ends at the edge.
+        """
+        out: list[FixedEffect] = []
+        nothing = dict.fromkeys((total.name for total in self.totals()), 0.0)
+        for block in dict.fromkeys(part.block for part in self.parts):
+            mine = [(n, part) for n, part in enumerate(self.parts) if part.block == block]
+            flux = mine[0][1].map_of(pattern)
+            outside = flux * (1.0 - np.clip(sum(part.fraction for _, part in mine), 0.0, 1.0))
+            for k, epoch in enumerate(self.epochs):
+                for n, part in mine:
+                    own = {_name(part, n, j): float(part.weight @ flux) for j in range(len(self.epochs))}
+                    name = f"{_name(part, n, k)} inside"
+                    out.append(FixedEffect(name, block, flux * part.fraction, epoch, nothing | own))
+                out.append(FixedEffect(f"{block} {k} outside", block, outside, epoch, nothing))
+        return [effect for effect in out if float(np.abs(effect.field) @ self.area_m2) > 0]
+
+
+def _name(part: Quantity, n: int, epoch: int) -> str:
+    return f"{part.region} {epoch}" if n == 0 else f"{part.region} {epoch} rest {n}"
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One defensible way to solve the problem.
+
+    Attributes
+    ----------
+    choice
+        What was chosen otherwise than in the main variant ("length", "hours", …); "main" of that.
+    station_out
+        With a station left out: checks stability and stays out of the pool.
+    rows
+        The main problem's observations that it uses; `None` where the observations are others.
+    """
+
+    name: str
+    posterior: Posterior
+    station_out: bool = False
+    choice: str = MAIN
+    rows: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Totals by one variant and one pattern, from one set of observations.
+
+    Attributes
+    ----------
+    totals, covariance : (k,), (k, k)
+        With the variance between hyperparameters and inflated to what left-out days show; without the
+        multiplicative transport error.
+    responses : mapping of layout -> float
+        How much of a true change, level or share in another layout of the same total would show.
+    """
+
+    name: str
+    totals: np.ndarray
+    covariance: np.ndarray
+    responses: Mapping[str, float]
+    station_out: bool
+    pattern: str = ""
+    choice: str = MAIN
+
+
+@dataclass(frozen=True, eq=False)
+class Estimator:
+    """T̂ = K r of one quantity by one variant and one pattern: everything but the observations.
+
+    Attributes
+    ----------
+    gain : (k, n)
+    covariance : (k, k)
+        At the hyperparameters, not inflated; needs no observations.
+    moved : (q, k, n)
+        Gains at neighbouring hyperparameters less `gain`.
+    shows : mapping of layout -> (k, j)
+        What the totals show of a unit of that layout in each epoch.
+    residual : (n,)
+        Of the observations at hand: y − b_a and what blocks that are not asked about predict.
+    rows : (n,) or None
+        As in `Variant`: `at(residual[rows])` answers for a residual of the main problem.
+    """
+
+    name: str
+    form: Form
+    gain: np.ndarray
+    covariance: np.ndarray
+    moved: np.ndarray
+    shows: Mapping[str, np.ndarray]
+    residual: np.ndarray
+    inflation: float
+    station_out: bool = False
+    pattern: str = ""
+    choice: str = MAIN
+    rows: np.ndarray | None = None
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the observations do not see what is asked."""
+        return not np.isfinite(self.covariance).all()
+
+    def at(self, residual: np.ndarray, inflation: float | None = None) -> Answer:
+        """The answer to a residual (n,); the variances are inflated as for the data at hand if not given."""
+        about = (self.station_out, self.pattern, self.choice)
+        if self.is_blind:
+            return Answer(self.name, self.gain[:, 0], self.covariance, {}, *about)
+        totals = self.gain @ residual
+        shifts = self.moved @ residual
+        covariance = (self.inflation if inflation is None else inflation) * self.covariance
+        covariance = covariance + 0.5 * shifts.T @ shifts
+        contrast = self.form.contrast(totals, covariance)
+        direction = self.form.direction(totals.size)
+        whole = float(contrast[: direction.size] @ direction)
+        responses = {
+            name: float(contrast @ shown @ direction) / whole if whole else np.nan
+            for name, shown in self.shows.items()
+        }
+        return Answer(self.name, totals, covariance, responses, *about)
+
+
+def estimator(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
+    """The linear estimator of a quantity's totals [t a⁻¹], flat along `pattern`.
+
+    Raises
+    ------
+    NumericalError
+        When the observations do not see the pattern in an epoch, or cannot tell two parts of it apart.
+    """
+    # the mean is the pattern times what the air says; any other prior mean would vote in the directions
+    # in which the candidate maps differ
+    problem = variant.posterior.problem
+    for block in dict.fromkeys(part.block for part in quantity.parts):
+        problem = problem.without_prior_mean(block)
+    posterior = replace(variant.posterior, problem=problem)
+    effects = [*quantity.effects(pattern), *_other_epochs(quantity, problem, pattern)]
+    central, *others = posterior.estimators(quantity.totals(), effects)
+    return Estimator(
+        name=f"{pattern}, {variant.name}",
+        form=quantity.made,
+        gain=central.gain,
+        covariance=central.covariance,
+        moved=np.stack([o.gain - central.gain for o in others])
+        if others
+        else np.zeros((0, *central.gain.shape)),
+        shows=_shown(quantity, problem, central.gain),
+        residual=problem.residual,
+        inflation=posterior.inflation,
+        station_out=variant.station_out,
+        pattern=pattern,
+        choice=variant.choice,
+        rows=variant.rows,
+    )
+
+
+def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dict[str, np.ndarray]:
+    """What the totals show of each layout, per unit of its own total, in each epoch {name: (k, j)}."""
+    shows = {}
+    for name, layout in {**quantity.patterns, **quantity.alternatives}.items():
+        size = float(quantity.weight @ layout)
+        if size > 0:
+            inside = layout * quantity.fraction / size
+            columns = [problem.effect(quantity.block, inside, epoch) for epoch in quantity.epochs]
+            shows[name] = gain @ np.stack(columns, axis=1)
+    return shows
+
+
+def _other_epochs(quantity: Quantity, problem: InverseProblem, pattern: str) -> list[FixedEffect]:
+    """The pattern, free in each epoch that is not asked about and is seen.
+
+    Fluxes are correlated in time: a prior mean wrong in all epochs, held in one, would pull at the others.
+    """
+    blocks = {part.block: part.map_of(pattern) for part in reversed(quantity.parts)}
+    effects = [
+        FixedEffect(f"epoch {name}", block, flux, epoch)
+        for block, flux in blocks.items()
+        for name, epoch in problem.epochs.items()
+        if not any(epoch.overlaps(asked) for asked in quantity.epochs)
+    ]
+    return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
+
+
+def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
+    """The totals of a quantity, flat along `pattern` (t a⁻¹), and the response to other layouts."""
+    found = estimator(quantity, variant, pattern)
+    return found.at(found.residual)
+
+
+def estimator_or_blind(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
+    """The estimator; one without numbers where the observations do not see what is asked."""
+    try:
+        return estimator(quantity, variant, pattern)
+    except NumericalError:
+        k = len(quantity.totals())
+        return Estimator(
+            name=f"{pattern}, {variant.name}",
+            form=quantity.made,
+            gain=np.full((k, 1), np.nan),
+            covariance=np.full((k, k), np.nan),
+            moved=np.zeros((0, k, 1)),
+            shows={},
+            residual=np.zeros(1),
+            inflation=1.0,
+            station_out=variant.station_out,
+            pattern=pattern,
+            choice=variant.choice,
+            rows=np.zeros(1, dtype="i8"),
+        )
+
+
+def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
+    """The totals with the prior's vote, printed beside the verdict."""
+    return posterior.totals(quantity.totals())
+
+
+def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimator]:
+    """All members of the ensemble: variants × maps."""
+    return [estimator_or_blind(quantity, v, p) for v in variants for p in quantity.patterns]
