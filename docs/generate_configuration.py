@@ -72,6 +72,7 @@ WORDS = {
     "[[claim]].lon_deg": "source: longitude [degrees east]",
     "[[claim]].lat_deg": "source: latitude [degrees north]",
     "evaluate_on": "declared dates of evaluation",
+    "[[ledger.term]].name": "name of the term; one of the list gives its size, another adds to the list",
     "claimed_by": "who says so",
     "includes_biogenic": "whether the claimed number counts natural and biogenic fluxes",
     "basis": "mass of the gas, or of its carbon",

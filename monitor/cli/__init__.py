@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "status": _Place("serving", "status", "Show what was done, what is quarantined, and who is at work."),
     "doctor": _Place("serving", "doctor", "Check the machine, the working folder and the configuration."),
     "ingest": _Place("ingesting", "ingest", "Read files, and keep them in the archive of a city."),
+    "compare": _Place("comparing", "compare", "Hold the inventories against the air, sector by sector."),
     "claims": _Place("configuring", "claims", "List claims, or show one."),
     "publish": _Place("running", "publish", "Write the report of an archived answer again."),
     "verify": _Place("serving", "verify", "Read every archived object and compare its checksum."),

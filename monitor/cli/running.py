@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from monitor.service.run import RunOptions
 
 
-def _options(
+def as_options(
     window_days: float | None, keep_going: bool, again: bool, watch: Callable[[str], None] | None
 ) -> RunOptions:
+    """The options of a run, as the command line has them."""
     from monitor.service.run import RunOptions
 
     return RunOptions(window_days=window_days, keep_going=keep_going, again=again, progress=watch)
 
 
-def _interval(start: datetime, end: datetime) -> Interval:
+def as_interval(start: datetime, end: datetime) -> Interval:
+    """[start, end); `UsageError` when it is empty."""
     if not start < end:
         raise UsageError("--to must come after --from", found=f"{start.isoformat()} … {end.isoformat()}")
     return Interval(start, end)
@@ -56,9 +58,11 @@ def run(
     """
     from monitor.service.pipeline import run_interval
 
-    interval = _interval(start, end)
+    interval = as_interval(start, end)
     with progress() as watch:
-        outcome = run_interval(city, interval, data, workdir, _options(window_days, keep_going, again, watch))
+        outcome = run_interval(
+            city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
+        )
     if as_json:
         print_json(outcome.as_json())
     else:
@@ -94,12 +98,12 @@ def backfill(
     from monitor.service.jobs import scheduled_intervals
     from monitor.service.pipeline import run_interval
 
-    whole, code = _interval(start, end), 0
+    whole, code = as_interval(start, end), 0
     for interval in scheduled_intervals(whole.start, every_days, whole.end):
         try:
             with progress() as watch:
                 outcome = run_interval(
-                    city, interval, data, workdir, _options(window_days, keep_going, again, watch)
+                    city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
                 )
             code = code or outcome.exit_code
             if as_json:
@@ -123,7 +127,7 @@ def publish(city: Path, start: datetime, end: datetime, workdir: Path, as_json: 
     """Write the report of an archived answer again and put it before the readers."""
     from monitor.service.pipeline import republish
 
-    report = republish(city, _interval(start, end), workdir)
+    report = republish(city, as_interval(start, end), workdir)
     if as_json:
         print_json({"report": str(report)})
     else:
@@ -144,7 +148,7 @@ def demo(out: Path, seed: int, as_json: bool) -> int:
     from monitor.service.demo import run_demo
 
     with progress() as watch:
-        outcome, checks = run_demo(out, seed, _options(None, False, False, watch))
+        outcome, checks = run_demo(out, seed, as_options(None, False, False, watch))
     if as_json:
         shown = outcome.as_json()
         print_json({key: shown[key] for key in ("verdicts", "sources", "figures", "report")})

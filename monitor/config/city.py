@@ -86,6 +86,9 @@ class RegionSection(Model):
     name: str = ""
     polygons: tuple[tuple[tuple[float, float], ...], ...] = ()
     whole_grid: bool = False
+    population: NonNegative | None = Field(
+        None, description="people in the region; what they breathe out is in no inventory"
+    )
 
     @model_validator(mode="after")
     def _one_of(self) -> RegionSection:
@@ -237,6 +240,43 @@ class ScanSection(Model):
     draws: int = Field(1000, ge=100, description="simulations of the null distribution")
 
 
+class LedgerSectorSection(Model):
+    """The uncertainty assigned to a sector whose inventory states none."""
+
+    sector: str = Field(description="name of the sector, as the inventory has it")
+    relative_sd: Positive = Field(description="1σ of its total, relative")
+
+
+class LedgerTermSection(Model):
+    """A flux that the air sees and the inventory does not count."""
+
+    name: Identifier
+    species: SpeciesId
+    region: str
+    value_t_a: float = Field(description="size [t of the gas per year]; 0 where there is none")
+    sd_t_a: NonNegative = Field(description="1σ of it [t of the gas per year]")
+    adds_only: bool = Field(True, description="whether it can only emit; false where it may also take up")
+    written_in: str = Field("", description="where the number is from")
+
+
+class LedgerSection(Model):
+    """How the inventory and the air are held against each other (`monitor compare`)."""
+
+    default_relative_sd: Positive = Field(
+        0.2,
+        description="assigned 1σ of a sector's total where neither the inventory nor a table below has one",
+    )
+    between_sectors: Fraction = Field(
+        1.0,
+        description="correlation of the assigned errors of two sectors: 1 adds their σ, 0 their variances",
+    )
+    adjustments: tuple[str, ...] = Field(
+        (), description='declared differences ("year", "hours"), carried to every row'
+    )
+    sector: tuple[LedgerSectorSection, ...] = ()
+    term: tuple[LedgerTermSection, ...] = ()
+
+
 class CityConfig(Model):
     """A whole city file."""
 
@@ -253,6 +293,7 @@ class CityConfig(Model):
     inversion: tuple[InversionSection, ...] = Field(min_length=1)
     ensemble: EnsembleSection = EnsembleSection()
     scan: tuple[ScanSection, ...] = ()
+    ledger: LedgerSection = LedgerSection()
 
     @model_validator(mode="after")
     def _consistent(self) -> CityConfig:
@@ -282,6 +323,12 @@ class CityConfig(Model):
             f"block '{b.name}': hour_factors needs 24 values, found {len(b.hour_factors)}"
             for b in self.block
             if len(b.hour_factors) not in (0, 24)
+        ]
+        regions = {r.id for r in self.region}
+        faults += [
+            f"ledger.term '{t.name}': no region '{t.region}' (known: {', '.join(sorted(regions))})"
+            for t in self.ledger.term
+            if t.region not in regions
         ]
         if faults:
             raise ValueError("; ".join(faults))

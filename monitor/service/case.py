@@ -47,6 +47,8 @@ class Case:
     maps : block name -> map id -> flux on the grid
     reference : block name -> flux
         The mean of the candidate maps: prior mean, and shape of all standard deviations.
+    compared : block name -> map id -> flux on the grid
+        Maps that are only compared with.
     """
 
     city: CityConfig
@@ -59,6 +61,7 @@ class Case:
     reference: Mapping[str, xr.Dataset]
     baseline: xr.DataArray | None
     warnings: tuple[str, ...]
+    compared: Mapping[str, Mapping[str, xr.Dataset]]
 
     @property
     def inversion(self) -> InversionSection:
@@ -134,6 +137,9 @@ def build_case(city: CityConfig, species: str, interval: Interval, data: CityDat
         reference={name: _mean_map(found, section.reference) for name, found in maps.items()},
         baseline=baseline,
         warnings=tuple(warnings),
+        compared={
+            b.name: _grouped_maps(city, b, data, grid, "compare") for b in city.block if b.species == species
+        },
     )
 
 
@@ -190,21 +196,29 @@ def _canonical(scale: str) -> str:
 
 def _maps(city: CityConfig, block: FluxBlockSection, data: CityData, grid: Grid) -> dict[str, xr.Dataset]:
     """Candidate maps of a block: inventories of its gas that have one of its sectors."""
-    grouped: dict[str, list[xr.Dataset]] = {}
-    for section in city.inventory:
-        flux = data.inventories.get(section.id)
-        if flux is None or section.role != "prior" or str(flux.attrs["species"]) != block.species:
-            continue
-        sectors = [str(s) for s in flux["sector"].values]
-        wanted = sectors if block.sectors == ("*",) else [s for s in sectors if s in block.sectors]
-        if wanted:
-            grouped.setdefault(section.map_id, []).append(on_grid(flux.sel(sector=wanted), grid))
-    if not grouped:
+    found = _grouped_maps(city, block, data, grid, "prior")
+    if not found:
         raise MissingInputError(
             f"no inventory has a sector of block '{block.name}'",
             expected=f"{block.species}: {', '.join(block.sectors)}",
             found=", ".join(i.id for i in city.inventory),
         )
+    return found
+
+
+def _grouped_maps(
+    city: CityConfig, block: FluxBlockSection, data: CityData, grid: Grid, role: str
+) -> dict[str, xr.Dataset]:
+    """Inventories of one role by map id: those of the block's gas that have one of its sectors."""
+    grouped: dict[str, list[xr.Dataset]] = {}
+    for section in city.inventory:
+        flux = data.inventories.get(section.id)
+        if flux is None or section.role != role or str(flux.attrs["species"]) != block.species:
+            continue
+        sectors = [str(s) for s in flux["sector"].values]
+        wanted = sectors if block.sectors == ("*",) else [s for s in sectors if s in block.sectors]
+        if wanted:
+            grouped.setdefault(section.map_id, []).append(on_grid(flux.sel(sector=wanted), grid))
     return {name: _joined(parts) for name, parts in grouped.items()}
 
 

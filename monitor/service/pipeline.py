@@ -58,7 +58,7 @@ def run_interval(
     with open_archive(workdir, options.clock) as archive:
         ledger = Ledger(archive, process_owner(), options.clock)
         run = Run(archive, ledger, city, claims, interval, data_root, workdir, options)
-        intake, inputs, warnings = _ingest(run)
+        intake, inputs, warnings = ingest_inputs(run)
         results = _invert(run, inputs)
         report = _publish(run, inputs, results)
     return RunOutcome(
@@ -85,7 +85,8 @@ def _in_order(items: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 # --- ingest ------------------------------------------------------------------------------------------
 
 
-def _ingest(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
+def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
+    """Take in the files of the run's window: what was read, what the interval stands on, and warnings."""
     run.say("reading files")
     intake = files.prepare_intake(
         run.archive,

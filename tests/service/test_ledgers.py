@@ -1,0 +1,140 @@
+"""`monitor compare`: rows that sum, rows that are not compared, and terms before gaps."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from small_worlds import CELLS, flux
+from test_analysis import CITY, WHOLE, city, data  # noqa: F401 - the fixture
+
+from monitor.cli import run
+from monitor.compare.claims import answer
+from monitor.config import CityConfig
+from monitor.service.analysis import solve_case
+from monitor.service.case import CityData, build_case
+from monitor.service.ledgers import reconcile
+
+YEARS = {"ledger": {"adjustments": ["year: 2021 taken for 2023"]}}
+PEOPLE = {"region": [CITY["region"][0] | {"population": 200_000}, CITY["region"][1]]}
+
+
+def solved(data, **changes):  # noqa: F811
+    return solve_case(build_case(city(**changes), "co2", WHOLE, data))
+
+
+@pytest.fixture(scope="module")
+def rows(data):  # noqa: F811
+    return reconcile(solved(data, **YEARS, **PEOPLE))
+
+
+def test_there_is_a_row_per_region_sector_period_and_inventory(rows):
+    keys = [(r.region, r.sector, r.period, r.inventory) for r in rows]
+    assert len(set(keys)) == len(keys) == 2 * 3 * 2 * 2
+    assert {r.sector for r in rows} == {"*", "traffic", "heating"}
+
+
+def test_the_inventorys_sectors_sum_to_its_total_and_so_does_the_posterior(rows):
+    whole = {(r.region, r.period, r.inventory): r for r in rows if r.sector == "*"}
+    for key, row in whole.items():
+        parts = [r for r in rows if r.sector != "*" and (r.region, r.period, r.inventory) == key]
+        assert sum(p.bottom_up.value for p in parts) == pytest.approx(row.bottom_up.value)
+        assert sum(p.posterior.value for p in parts) == pytest.approx(row.posterior.value)
+        # assigned errors of one cause, the default: σ add
+        assert sum(p.bottom_up.sigma for p in parts) == pytest.approx(row.bottom_up.sigma)
+        assert sum(p.posterior.sigma for p in parts) >= row.posterior.sigma
+
+
+def test_an_uncertainty_that_nobody_stated_is_said_to_be_assigned(rows):
+    shown = [r.as_json() for r in rows]
+    assert all(r["bottom_up"]["uncertainty"] == "assigned" for r in shown)
+    assert all(r.bottom_up.sigma == pytest.approx(0.2 * r.bottom_up.value) for r in rows)
+
+
+def test_a_sectors_own_uncertainty_stands_before_the_default(data):  # noqa: F811
+    ledger = YEARS["ledger"] | {
+        "sector": [{"sector": "traffic", "relative_sd": 0.05}],
+        "between_sectors": 0.0,
+    }
+    found = {r.sector: r.bottom_up for r in reconcile(solved(data, ledger=ledger)) if r.inventory == "one"}
+    assert found["traffic"].sigma == pytest.approx(0.05 * found["traffic"].value)
+    assert found["*"].sigma == pytest.approx(np.hypot(found["traffic"].sigma, found["heating"].sigma))
+
+
+def test_an_inventory_of_another_year_is_not_compared(data):  # noqa: F811
+    for row in reconcile(solved(data)):
+        shown = row.as_json()
+        assert (
+            shown["status"] == "not comparable"
+            and "inventory of 2021, air of 2023" in shown["not_comparable"][0]
+        )
+        assert all(shown[k] is None for k in ("prior", "posterior", "estimate", "difference"))
+
+
+def test_the_estimate_of_a_total_is_the_verdicts(rows, data):  # noqa: F811
+    """One member of the ensemble lies within the pooled interval, and the pooled σ is no smaller than its."""
+    one = solved(data, **YEARS)
+    from monitor.service.ledgers import _cells
+
+    cell = next(c for c in _cells(one) if c.inventory == "one" and c.quantity.region == "west")
+    member = answer(cell.quantity, one.variants[0], "one")
+    row = next(
+        r
+        for r in rows
+        if r.region == "west" and r.sector == "*" and r.inventory == "one" and r.period == cell.period
+    )
+    assert row.estimate.low < member.totals[0] < row.estimate.high
+    assert row.estimate.sigma > 0.5 * np.sqrt(member.covariance[0, 0])
+
+
+def test_people_breathe_in_the_row_of_the_total_and_leave_sectors_open(rows):
+    west = [r for r in rows if r.region == "west"]
+    for row in west:
+        term = next(t for t in row.terms if t.name == "human-respiration")
+        assert (term.value == pytest.approx(73_050.0)) if row.sector == "*" else (term.value is None)
+    assert all(t.value is None for r in rows if r.region == "window" for t in r.terms)
+
+
+def test_no_gap_is_called_while_terms_have_no_size(rows):
+    assert {r.status for r in rows} <= {"none-seen", "terms-missing", "prior-driven", "gap"}
+    assert not any(r.status == "gap" and r.gap.value > 0 for r in rows)
+
+
+def test_a_map_that_is_only_compared_is_a_second_witness(data):  # noqa: F811
+    """It is in no prior: the same numbers, but its difference from the posterior is wider."""
+    rng = np.random.default_rng(5)
+    third = {"id": "three", "path": "x", "reader": "openghg-flux", "species": "co2", "year": 2023}
+    field = rng.gamma(2, 1, CELLS)
+    more = CityData(
+        data.observations, data.footprints, dict(data.inventories) | {"three": flux(field, "three", ["all"])}
+    )
+    apart = reconcile(solved(more, inventory=[*CITY["inventory"], third | {"role": "compare"}]))
+    row = next(r for r in apart if r.inventory == "three" and r.region == "window" and r.period == "base")
+    assert row.not_comparable == ()  # of the year of the air, unlike the others
+    independent = np.hypot(row.posterior.sigma, row.bottom_up.sigma)
+    assert row.posterior_difference.sigma == pytest.approx(independent)
+    candidates = [r for r in reconcile(solved(data, **YEARS)) if r.sector == "*"]
+    assert all(
+        r.posterior_difference.sigma < np.hypot(r.posterior.sigma, r.bottom_up.sigma) for r in candidates
+    )
+
+
+def test_a_term_of_an_unknown_region_is_refused():
+    term = {"name": "ponds", "species": "co2", "region": "east", "value_t_a": 1.0, "sd_t_a": 1.0}
+    with pytest.raises(ValueError, match="ledger.term 'ponds': no region 'east'"):
+        CityConfig.model_validate({**CITY, "ledger": {"term": [term]}})
+
+
+def test_the_command_prints_one_json_object(fed, capsys):
+    arguments = ["compare", str(fed.config), "--from", "2020-01-06", "--to", "2020-01-08"]
+    arguments += ["--data", str(fed.data), "--workdir", str(fed.workdir)]
+    assert run([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert row["unit"] == "t CH4 a-1" and row["bottom_up"]["uncertainty"] == "assigned"
+    assert [t["name"] for t in row["missing_terms"]] == ["waters-and-wetlands"]
+    assert row["interval"] == ["2020-01-06T00:00:00Z", "2020-01-08T00:00:00Z"]
+    assert run(arguments) == 0
+    text = capsys.readouterr().out
+    assert "two ledgers" in text and "assigned" in text and "waters-and-wetlands (size not stated)" in text
