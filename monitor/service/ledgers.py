@@ -15,8 +15,9 @@ from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare import reconcile as ledger
 from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_definitions
+from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
-from monitor.compare.statistics import Estimate, gaussian, pool
+from monitor.compare.statistics import Estimate, gaussian
 from monitor.compare.terms import ADDS, EITHER, Term, missing_terms, weigh_gap
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
@@ -251,7 +252,7 @@ def _block_row(cell: _Cell, bottom_up: ledger.Amount, split: ledger.Split) -> le
         alternatives = dict(zip(cell.sectors, cell.fields, strict=True)) if len(cell.sectors) > 1 else {}
         quantity = replace(cell.quantity, alternatives=alternatives)
         answers = [judging.answer(quantity, v, cell.inventory) for v in _models(cell.solved)]
-        estimate = pool([gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers])
+        estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
         response = min(r for a in answers for r in a.responses.values())
     return _compared(
         cell,
@@ -288,14 +289,18 @@ def _free(cell: _Cell) -> list[Estimate | None]:
     out: list[Estimate | None] = [None] * len(cell.sectors)
     if cell.solved.main.problem.block(cell.quantity.block).fields is not None or seen.size == 0:
         return out
+    models = _models(cell.solved)
     try:
-        found = [
-            ledger.free_sectors(cell.quantity, v.posterior, cell.fields[seen]) for v in _models(cell.solved)
-        ]
+        found = [ledger.free_sectors(cell.quantity, v.posterior, cell.fields[seen]) for v in models]
     except NumericalError:
         return out
     for at, k in enumerate(seen):
-        out[int(k)] = pool([gaussian(float(t[at]), float(np.sqrt(c[at, at]))) for t, c in found])
+        answers = [
+            judging.Answer(v.name, t[[at]], c[[at]][:, [at]], {}, False, cell.inventory, v.choice)
+            for v, (t, c) in zip(models, found, strict=True)
+        ]
+        estimates = [gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers]
+        out[int(k)] = pool_choices(answers, estimates).estimate
     return out
 
 
