@@ -13,10 +13,10 @@ READY := $(VENV)/.ready
 BENCH := $(VENV)/.bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint format docs lock wheel clean
+.PHONY: help demo test test-all bench calibration lint format docs lock wheel clean
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 # The environment is thrown away with the lock it was made from, so that nothing from an older set stays behind.
 $(LOCKED): requirements.lock
@@ -50,6 +50,9 @@ $(BENCH): $(READY)
 
 bench: $(BENCH) ## Run a case of the benchmarks against its targets (ARGS="case ..."; without: a list)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+calibration: $(READY) ## Prove how often verdicts are right (some 30 minutes; SEED=number)
+	@$(BIN)/monitor calibrate $(if $(SEED),--seed $(SEED)) --workdir build $(ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers
 	@$(BIN)/ruff check .

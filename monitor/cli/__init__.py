@@ -40,6 +40,7 @@ _COMMANDS: Final = {
     "ingest": _Place("ingesting", "ingest", "Read files, and keep them in the archive of a city."),
     "compare": _Place("comparing", "compare", "Hold the inventories against the air, sector by sector."),
     "claims": _Place("configuring", "claims", "List claims, or show one."),
+    "calibrate": _Place("calibrating", "calibrate", "Try verdicts on synthetic cities whose truth is known."),
     "publish": _Place("running", "publish", "Write the report of an archived answer again."),
     "verify": _Place("serving", "verify", "Read every archived object and compare its checksum."),
     "db": _Place("serving", "db", "Show or upgrade the schema of the catalogue."),

@@ -93,6 +93,21 @@ def progress() -> Iterator[Callable[[str], None] | None]:
         yield lambda text: status.update(text)
 
 
+@contextmanager
+def bar(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of how many of how many are done, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
 def number(value: object) -> str:
     """A number to four significant digits, with signs and thousands as a reader expects; "–" for none."""
     if not isinstance(value, int | float) or isinstance(value, bool):

@@ -55,6 +55,7 @@ from monitor.compare.verdict import (
     Spread,
     Verdict,
     change_answer,
+    departs,
     flips_of,
     level_answer,
     weigh,
@@ -118,7 +119,7 @@ class ClaimText:
             "claimed": {"value": self.value, "unit": self.unit, "reading": self.reading, **width},
             "claimed_by": self.claimed_by,
             "where": self.where,
-            "adjustments": [a if isinstance(a, str) else a.text for a in self.definition.adjustments],
+            "adjustments": list(self.definition.adjustments),
         }
 
 
@@ -216,7 +217,7 @@ def decide(
     evidence = Evidence(
         responses=_least(a.responses for a in models),
         model_members=[m for m, a in zip(members, answers, strict=True) if not a.station_out],
-        station_members=[m for m, a in zip(members, answers, strict=True) if a.station_out],
+        station_members=_departing(answers, members),
         loo_coverage=support.loo_coverage,
         n_observations=support.n_observations,
         share_from_data=share,
@@ -245,6 +246,14 @@ def decide(
         detectable_before=support.detectable_before,
         years_to_detect=years_to_detect(quantity, answers[0], pooled, claim.value),
     )
+
+
+def _departing(answers: Sequence[Answer], members: Sequence[Member]) -> list[Member]:
+    """The members without a station that depart from the main one of their map."""
+    mains = {a.pattern: m for a, m in reversed(list(zip(answers, members, strict=True)))}
+    without = [(a, m) for a, m in zip(answers, members, strict=True) if a.station_out]
+    tried = len(without) // len(mains)
+    return [m for a, m in without if departs(m.estimate, mains[a.pattern].estimate, tried)]
 
 
 def _choice(found: Answer, first: Answer) -> str:

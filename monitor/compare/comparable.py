@@ -35,7 +35,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "respiration": ("respiration",),
     "region": ("area",),
     "period": ("year",),
-    "months": ("month", "season", "year"),
+    "months": ("month",),
     "hours": ("hour",),
     "coverage": ("coverage",),
     "denominator": ("denominator",),

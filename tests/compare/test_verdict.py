@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.compare.statistics import Estimate, gaussian
-from monitor.compare.verdict import REASONS, Evidence, Member, Verdict, change_answer, level_answer, weigh
+from monitor.compare.verdict import (
+    REASONS,
+    Evidence,
+    Member,
+    Verdict,
+    change_answer,
+    departs,
+    level_answer,
+    weigh,
+)
 
 
 def interval(low, high):
@@ -169,3 +178,24 @@ def test_a_verdict_is_json_with_null_where_a_number_is_absent_or_unbounded():
 )
 def test_a_sign_is_confirmed_when_zero_is_outside(low, high, confirmed):
     assert Verdict("x", (), {}, "1", estimate=interval(low, high)).as_json()["sign_confirmed"] is confirmed
+
+
+def test_a_station_departs_when_its_loss_moves_more_than_it_explains():
+    whole, without = gaussian(0.0, 1.0), gaussian(1.0, np.sqrt(2.0))  # they differ by one σ of the difference
+    assert not departs(without, whole, 4)
+    assert departs(replace(without, value=2.6), whole, 4)  # 2.50 of a σ for one of four at 5 %
+    assert not departs(replace(without, value=2.4), whole, 4)
+    assert departs(replace(without, value=2.0), whole, 1)  # 1.96 for one alone
+    assert departs(gaussian(0.0, float("nan")), whole, 4)
+
+
+def test_the_difference_from_a_part_of_the_data_has_the_difference_of_their_variances():
+    rng = np.random.default_rng(1)
+    data = rng.standard_normal((20_000, 8))
+    whole, part = data.mean(axis=1), data[:, :6].mean(axis=1)
+    assert np.var(part - whole) == pytest.approx(1 / 6 - 1 / 8, rel=0.03)
+    found = [
+        departs(gaussian(p, np.sqrt(1 / 6)), gaussian(w, np.sqrt(1 / 8)), 1)
+        for w, p in zip(whole[:2000], part[:2000], strict=True)
+    ]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.015)  # three standard errors

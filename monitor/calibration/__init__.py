@@ -1,0 +1,1 @@
+"""How often verdicts are right: synthetic cities whose truth is known, judged as any other."""

@@ -1,0 +1,146 @@
+"""Claims put to many sets of observations of one network, decided by the functions that decide a city's own.
+
+What needs no observations is made once: the gains of all members of the ensemble.  A city's own part are its
+residuals, the inflation that its left-out days ask for, and their coverage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from monitor import units
+from monitor.calibration.network import KINDS, Network
+from monitor.compare.claims import (
+    ClaimText,
+    Estimator,
+    Quantity,
+    Support,
+    Variant,
+    decide,
+    estimators,
+    support_of,
+    with_length,
+    with_mismatch_scale,
+    with_mismatch_time,
+    without_station,
+)
+from monitor.compare.comparable import Statement
+from monitor.compare.forms import Change, Form, Level, Trend
+from monitor.compare.trends import REALISED, decimal_years
+from monitor.compare.verdict import Verdict
+from monitor.inversion.posterior import Posterior
+
+LEVEL, CHANGE, TREND = KINDS
+#: Factors that the ensemble tries: on the correlation lengths, and on scale and times of the mismatch.
+_LENGTHS, _SCALES, _TIMES = (0.5, 2.0), (0.7, 1.4), (0.5, 3.0)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number that somebody states: a total, or a change or a slope of "at least" it, with its margin."""
+
+    kind: str
+    value: float
+    width: float
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """All members that answer claims of one kind on one network."""
+
+    network: Network
+    kind: str
+    quantity: Quantity
+    members: Sequence[Estimator]
+    support: Support
+
+    def judge(self, claim: Claim, posterior: Posterior) -> Verdict:
+        """The verdict on the observations of `posterior`, which has the panel's hyperparameters."""
+        problem = posterior.problem.without_prior_mean(self.quantity.block)
+        residual = problem.residual
+        answers = [
+            m.at(residual if m.rows is None else residual[m.rows], posterior.inflation) for m in self.members
+        ]
+        support = replace(self.support, loo_coverage=posterior.diagnostics.loo_coverage)
+        return decide(claim_text(self.network, claim), self.quantity, answers, support)
+
+
+def panel(network: Network, kind: str, posterior: Posterior, *, ensemble: bool) -> Panel:
+    """The members at the hyperparameters of `posterior`.
+
+    With the ensemble: all candidate maps, other lengths, scales and times, and the declared transport errors;
+    without it the model itself.  Each station is left out in both.
+    """
+    quantity = asked(network, kind)
+    if ensemble:
+        quantity = replace(quantity, transport=network.declared)
+    else:
+        quantity = replace(quantity, patterns=dict(list(quantity.patterns.items())[:1]))
+    found = variants(posterior, ensemble=ensemble)
+    members = estimators(quantity, found)
+    return Panel(network, kind, quantity, members, support_of(quantity, found[0], members))
+
+
+def asked(network: Network, kind: str) -> Quantity:
+    """What a kind of claim is about: the last epoch's level, its change from the first, the trend of all."""
+    whole = network.quantity
+    epochs = {LEVEL: whole.epochs[-1:], CHANGE: (whole.epochs[0], whole.epochs[-1]), TREND: whole.epochs}
+    forms: dict[str, Form] = {LEVEL: Level(), CHANGE: Change()}
+    if kind == TREND:
+        forms[TREND] = Trend(tuple(decimal_years(whole.epochs).tolist()), REALISED)
+    return replace(whole, epochs=epochs[kind], form=forms[kind])
+
+
+def variants(posterior: Posterior, *, ensemble: bool) -> list[Variant]:
+    """The posterior, the ensemble around it if wanted, and each station left out."""
+    main = Variant("main", posterior)
+    found = [main]
+    if ensemble:
+        found += [with_length(main, f) for f in _LENGTHS]
+        found += [with_mismatch_scale(main, f) for f in _SCALES]
+        found += [with_mismatch_time(main, f) for f in _TIMES]
+    inlets = posterior.problem.table.inlets
+    return found + [without_station(main, k) for k in range(len(inlets)) if len(inlets) > 1]
+
+
+def claim_text(network: Network, claim: Claim) -> ClaimText:
+    """The claim as a claim file would hold it, about what is estimated."""
+    species, region = network.quantity.species, network.quantity.region
+    unit = units.level_unit(species) if claim.kind == LEVEL else "1" if claim.kind == CHANGE else "a-1"
+    return ClaimText(
+        id="calibration",
+        kind=claim.kind,
+        statement="",
+        species=species,
+        region=region,
+        value=claim.value,
+        unit=unit,
+        reading="equal" if claim.kind == LEVEL else "at least",
+        width=claim.width,
+        claimed_by="",
+        where="",
+        definition=Statement(
+            species=species,
+            unit=unit,
+            scope="territorial",
+            region=region,
+            area_km2=None,
+            includes_biogenic=False,
+            basis="gas",
+            inventory_year=None,
+            adjustments=(),
+        ),
+    )
+
+
+def truth_of(kind: str, totals: np.ndarray, years: np.ndarray) -> float:
+    """What a kind of claim is about, of true totals (k,): a total, a change, a relative slope."""
+    if kind == LEVEL:
+        return float(totals[-1])
+    if kind == CHANGE:
+        return float(totals[-1] / totals[0] - 1.0)
+    centred = years - years.mean()
+    return float(centred @ totals / (centred @ centred) / totals[0])

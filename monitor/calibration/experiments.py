@@ -1,0 +1,173 @@
+"""What is tried on every synthetic city, and what is written down of it.
+
+Each experiment takes the bench, on which everything lies that does not depend on the city, and a maker of
+random generators; it gives plain numbers, from which the rows of the proof are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.calibration.asking import LEVEL, Panel, panel, truth_of
+from monitor.calibration.bench import TOLERANCE, Bench
+from monitor.calibration.network import Network
+from monitor.calibration.worlds import Truth, draw_truth, epoch_totals, observe, right_world, solve_stated
+from monitor.compare.statistics import Estimate, probability_at_least, probability_within
+from monitor.compare.verdict import Verdict
+from monitor.inversion.posterior import Posterior, solve_problem
+
+Streams = Callable[[str], np.random.Generator]
+Record = dict[str, object]
+
+#: Thresholds of the reliability diagram for each estimate, and how far from the truth they may lie [σ].
+_THRESHOLDS, _REACH = 5, 4.0
+#: Beyond every change and slope.
+_FAR = 1e6
+#: How much longer than stated the mismatch remembers in a world of another model.
+STRETCH = 3.0
+#: Truths of false claims in their margins, and of true ones in detectable changes.
+SHARES = (0.0, 0.5, 1.0)
+MULTIPLES = (1, 2, 3)
+
+
+def right_model(bench: Bench, streams: Streams) -> Record:
+    """Intervals in a world drawn from the very model that inverts it, its scales known."""
+    truth, problem = right_world(bench.network, streams("right model"))
+    return _intervals(bench, bench.panels, solve_stated(problem), truth, streams)
+
+
+def right_model_fitted(bench: Bench, streams: Streams) -> Record:
+    """The same world with the scales found from its data, as in production."""
+    truth, problem = right_world(bench.network, streams("right model"))
+    return _fitted(bench, solve_problem(problem), truth, streams, ensemble=False)
+
+
+def wrong_model(bench: Bench, streams: Streams) -> Record:
+    """A world of another transport, inverted by the standard model with fitted scales and its ensemble."""
+    network, rng = bench.network, streams("wrong model")
+    assert network.other_transport is not None
+    truth = draw_truth(network, rng)
+    moved = network.other_transport(rng)
+    problem = observe(network, truth, rng, jacobians=moved, stretch=STRETCH)
+    return _fitted(bench, solve_problem(problem), truth, streams, ensemble=True)
+
+
+def margins(bench: Bench, streams: Streams) -> Record:
+    """A claim of twice the detectable change whose truth is nothing, half of its margin, and the margin."""
+    claim = bench.claim_of(2)
+    found: Record = {}
+    for share in SHARES:
+        posterior = _pair_world(bench, -share * claim.width, streams(f"margin {share}"))
+        found[f"{share:g}"] = _said(bench.change_panel.judge(claim, posterior))
+    return found
+
+
+def power(bench: Bench, streams: Streams) -> Record:
+    """True claims of one, two and three times the detectable change."""
+    found: Record = {}
+    for multiple in MULTIPLES:
+        claim = bench.claim_of(multiple)
+        posterior = _pair_world(bench, claim.value, streams(f"power {multiple}"))
+        found[str(multiple)] = _said(bench.change_panel.judge(claim, posterior))
+    return found
+
+
+def moved_prior(bench: Bench, streams: Streams) -> Record:
+    """How far the estimate goes when the prior is doubled, and when it already holds the claim [σ].
+
+    Everything is solved anew from the moved prior; only the hyperparameters stay.
+    """
+    network, claim = bench.pair, bench.claim_of(2)
+    _, problem = right_world(network, streams("prior"))
+    block = problem.block(network.quantity.block)
+    last = (block.steps[:, 0] >= network.epochs[-1].start64)[:, None]
+    factors = {"as stated": 1.0, "doubled": 2.0, "holds the claim": np.where(last, 1.0 + claim.value, 1.0)}
+    estimates: dict[str, Estimate] = {}
+    for name, factor in factors.items():
+        blocks = tuple(replace(b, prior=factor * b.prior) if b is block else b for b in problem.blocks)
+        posterior = solve_stated(replace(problem, blocks=blocks))
+        verdict = panel(network, claim.kind, posterior, ensemble=False).judge(claim, posterior)
+        assert verdict.estimate is not None
+        estimates[name] = verdict.estimate
+    plain = estimates.pop("as stated")
+    return {name: abs(e.value - plain.value) / plain.sigma for name, e in estimates.items()}
+
+
+def _pair_world(bench: Bench, change: float, rng: np.random.Generator) -> Posterior:
+    """A world of the right model with a given true change between two epochs, solved."""
+    _, problem = right_world(bench.pair, rng, epoch_totals(bench.pair, change))
+    return solve_stated(problem)
+
+
+def _fitted(bench: Bench, posterior: Posterior, truth: Truth, streams: Streams, *, ensemble: bool) -> Record:
+    network = bench.network
+    panels = {kind: panel(network, kind, posterior, ensemble=ensemble) for kind in network.kinds}
+    return _intervals(bench, panels, posterior, truth, streams)
+
+
+def _intervals(
+    bench: Bench, panels: Mapping[str, Panel], posterior: Posterior, truth: Truth, streams: Streams
+) -> Record:
+    """Estimates of each kind with their truths, and stated probabilities with what was the case."""
+    out: Record = {}
+    for kind, members in panels.items():
+        true = truth_of(kind, truth.totals, bench.network.years)
+        verdict = members.judge(bench.claim(kind), posterior)
+        assert verdict.estimate is not None
+        stated = _stated(kind, verdict.estimate, true, bench, streams(f"thresholds {kind}"))
+        out[kind] = _said(verdict) | {"truth": true, "stated": stated}
+    return out | {"inflation": posterior.inflation}
+
+
+def _stated(
+    kind: str, estimate: Estimate, truth: float, bench: Bench, rng: np.random.Generator
+) -> list[list[float]]:
+    """[low, high, stated probability of the truth between, 1 if it is], thresholds evenly about the truth."""
+    reach = max(_REACH * bench.sigma(kind), 2 * TOLERANCE * abs(truth) if kind == LEVEL else 0.0)
+    out = []
+    for claimed in truth + reach * rng.uniform(-1, 1, _THRESHOLDS):
+        if kind == LEVEL:
+            low, high = claimed * (1 - TOLERANCE), claimed * (1 + TOLERANCE)
+            probability = probability_within(estimate, low, high)
+        else:
+            low, high = (claimed, _FAR) if claimed >= 0 else (-_FAR, claimed)
+            probability = probability_at_least(estimate, claimed)
+        out.append([low, high, probability, float(low <= truth <= high)])
+    return out
+
+
+def _said(verdict: Verdict) -> Record:
+    estimate = verdict.estimate
+    assert estimate is not None
+    return {
+        "verdict": verdict.answer,
+        "reasons": list(verdict.reasons),
+        "estimate": estimate.value,
+        "sigma": estimate.sigma,
+        "low": estimate.low,
+        "high": estimate.high,
+    }
+
+
+#: In the order in which they are done.
+EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
+    "right model": right_model,
+    "right model, fitted": right_model_fitted,
+    "wrong model": wrong_model,
+    "margins": margins,
+    "power": power,
+    "prior": moved_prior,
+}
+
+
+def refusals(network: Network) -> dict[str, str]:
+    """Experiments that a network cannot be put to, with the reason."""
+    out = {}
+    if network.other_transport is None:
+        out["wrong model"] = "the footprints of this city cannot be made with another transport"
+    if len(network.epochs) < 2:
+        out |= dict.fromkeys(("margins", "power", "prior"), "a change needs two epochs")
+    return out

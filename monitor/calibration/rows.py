@@ -1,0 +1,147 @@
+"""The proof as rows: what was counted, what it should be, and whether it is.
+
+Targets are stated for 400 cities.  With that many they are held to the letter; with fewer or more, a row is
+met while its 95 % interval (Clopper & Pearson 1934) reaches into the target's range of rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from scipy.stats import beta
+
+Records = Sequence[Mapping[str, Any]]
+#: Cities that the targets are stated for.
+CITIES: Final = 400
+
+
+@dataclass(frozen=True)
+class Part:
+    """One figure of a row.
+
+    Attributes
+    ----------
+    estimate, interval
+        A share of cities, or another number, with its 95 % interval; `None` where it does not apply.
+    count, n
+        Cities for which it was so, and of how many; `None` for what is no count.
+    target
+        In words.
+    slack
+        How far inside the target, relative to its size; negative outside.
+    reason
+        Why there is no figure.
+    """
+
+    name: str
+    target: str
+    estimate: float | None = None
+    interval: tuple[float, float] | None = None
+    met: bool | None = None
+    count: int | None = None
+    n: int | None = None
+    slack: float = np.inf
+    reason: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "estimate": self.estimate,
+            "interval": list(self.interval) if self.interval else None,
+            "target": self.target,
+            "met": self.met,
+            "count": self.count,
+            "n": self.n,
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the proof; its figure is that of the part that is nearest to its limit."""
+
+    key: str
+    title: str
+    parts: tuple[Part, ...]
+
+    @property
+    def deciding(self) -> Part:
+        """The part with the least slack."""
+        return min(self.parts, key=lambda part: part.slack)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether all parts that apply are met; `None` when none applies."""
+        known = [part.met for part in self.parts if part.met is not None]
+        return all(known) if known else None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "title": self.title,
+            **self.deciding.as_json(),
+            "met": self.met,
+            "deciding": self.deciding.name,
+            "parts": {part.name: part.as_json() for part in self.parts},
+        }
+
+
+def clopper_pearson(count: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share."""
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
+    return low, high
+
+
+def counted(name: str, hits: Sequence[bool], least: int, most: int = CITIES) -> Part:
+    """A count of cities, to lie in [`least`, `most`] of 400."""
+    n, count = len(hits), int(sum(hits))
+    limits = f"≤ {most}" if least == 0 else f"≥ {least}" if most == CITIES else f"{least}–{most}"
+    interval = clopper_pearson(count, n)
+    low, high = least / CITIES, most / CITIES
+    exact = least <= count <= most
+    share = count / n
+    room = min(share - low if least else np.inf, high - share if most < CITIES else np.inf)
+    met = exact if n == CITIES else interval[1] >= low and interval[0] <= high
+    return Part(name, f"{limits} of {CITIES}", share, interval, met, count, n, float(room))
+
+
+def measured(
+    name: str, estimate: float, interval: tuple[float, float], most: float, target: str, n: int
+) -> Part:
+    """A number that may be `most` at most."""
+    return Part(name, target, estimate, interval, estimate <= most, None, n, (most - estimate) / most)
+
+
+def absent(name: str, target: str, reason: str) -> Part:
+    """A figure that does not apply."""
+    return Part(name, target, reason=reason)
+
+
+def bootstrap_ratio(above: np.ndarray, below: np.ndarray, draws: int = 2000) -> tuple[float, float]:
+    """95 % interval of the ratio of two medians over the same cities (n,), by drawing cities anew."""
+    pick = np.random.default_rng(0).integers(above.size, size=(draws, above.size))
+    ratios = np.median(above[pick], axis=1) / np.median(below[pick], axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def covered(said: Mapping[str, Any]) -> bool:
+    """Whether an interval holds the truth."""
+    return bool(said["low"] <= said["truth"] <= said["high"])
+
+
+def column(records: Records, *path: str) -> list[Any]:
+    """One entry of every record."""
+    out = []
+    for record in records:
+        found: Any = record
+        for key in path:
+            found = found[key]
+        out.append(found)
+    return out
+
+
+RowMaker = Callable[[Records], Row]
