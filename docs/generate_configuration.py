@@ -61,18 +61,18 @@ WORDS = {
     "leave_one_station_out": "solve without each station in turn, to check stability",
     "min_days": "shortest window [d]",
     "max_days": "longest window [d]",
-    "[[claim]].kind": "a total, a change between epochs, or a source at a place",
+    "[[claim]].kind": "a total, a change between epochs, a trend over epochs, a source, or a share",
     "statement": "the claim in words, as it is shown",
     "region": "id of the `[[region]]`",
     "sectors": 'sectors of the inventories it is about; "*" is all',
     "scope": "what the claim counts; the air sees what is emitted inside the region",
-    "period": "level: [from, to)",
-    "unit": "level: `t CH4 a-1` and the like; change: `1`",
-    "reading": "change: how the number is meant; a level is always read as equal",
+    "period": "level, share, source: [from, to)",
+    "unit": "level: `t CH4 a-1` and the like; change, share: `1`; trend: `1 a-1` or `t CH4 a-2`",
     "[[claim]].lon_deg": "source: longitude [degrees east]",
     "[[claim]].lat_deg": "source: latitude [degrees north]",
-    "evaluate_on": "declared dates of evaluation",
     "[[ledger.term]].name": "name of the term; one of the list gives its size, another adds to the list",
+    "months": "calendar months",
+    "text": "the difference in words; the word that declares it (see verdicts) must be among them",
     "claimed_by": "who says so",
     "includes_biogenic": "whether the claimed number counts natural and biogenic fluxes",
     "basis": "mass of the gas, or of its carbon",
@@ -118,7 +118,8 @@ def _inner(
 def _table(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The model behind a key that is a table or an array of tables."""
     inner = entry.get("items", {}) if entry.get("type") == "array" else entry
-    reference = inner.get("$ref") or next((r["$ref"] for r in inner.get("allOf", []) if "$ref" in r), None)
+    choices = [*inner.get("allOf", []), *inner.get("anyOf", [])]
+    reference = inner.get("$ref") or next((r["$ref"] for r in choices if "$ref" in r), None)
     return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else None
 
 

@@ -118,14 +118,24 @@ def kilograms_per_hour(species: str) -> float:
     return 1e-6 * molar_mass_g_mol(species) * 1e-3 * SECONDS_PER_HOUR
 
 
+def _symbol(species: str) -> str:
+    """How a unit names the gas: CO2, CH4, CO, and CO2e for a sum of gases."""
+    return "CO2e" if species.lower() == "co2e" else species.upper()
+
+
 def level_unit(species: str) -> str:
     """The unit of a yearly total, the gas in its name: ``t CO2 a-1``."""
-    return f"t {species.upper()} a-1"
+    return f"t {_symbol(species)} a-1"
 
 
 def strength_unit(species: str) -> str:
     """The unit of a source's strength, the gas in its name: ``kg CH4 h-1``."""
-    return f"kg {species.upper()} h-1"
+    return f"kg {_symbol(species)} h-1"
+
+
+def slope_unit(species: str) -> str:
+    """The unit of a yearly total's slope: ``t CO2 a-2``."""
+    return f"t {_symbol(species)} a-2"
 
 
 def total_factor(unit: str, species: str, *, where: str = "") -> float:
@@ -134,9 +144,9 @@ def total_factor(unit: str, species: str, *, where: str = "") -> float:
     The gas must stand in the unit and be `species`; carbon (``t C a-1``) is converted by
     44.0095/12.011 (for CO₂) only because the unit says so.
     """
-    table = {level_unit(species): 1.0, f"kg {species.upper()} a-1": 1e-3}
-    table[f"kg {species.upper()} h-1"] = 1e-3 * 24 * 365.25
-    table[f"Mt {species.upper()} a-1"] = 1e6
+    gas = _symbol(species)
+    table = {level_unit(species): 1.0, f"kg {gas} a-1": 1e-3, f"Mt {gas} a-1": 1e6}
+    table[f"kg {gas} h-1"] = 1e-3 * 24 * 365.25
     if species.lower() in {"co2", "ch4", "co"}:
         table["t C a-1"] = molar_mass_g_mol(species) / MOLAR_MASS_G_MOL["c"]
-    return _look_up(unit, MappingProxyType(table), f"a total of {species.upper()}", where)
+    return _look_up(unit, MappingProxyType(table), f"a total of {gas}", where)

@@ -92,7 +92,8 @@ period = [2025-01-01, 2025-03-01]
 value = 1.0e6
 unit = "t CO2 a-1"
 reading = "equal"
-tolerance = 0.25
+tolerance = 0.25             # of the value: within a quarter
+evaluate_on = [2025-03-01]   # when the verdict is final
 where = "inventory inventory"
 """
 

@@ -119,7 +119,7 @@ class ClaimText:
             "claimed": {"value": self.value, "unit": self.unit, "reading": self.reading, **width},
             "claimed_by": self.claimed_by,
             "where": self.where,
-            "adjustments": list(self.definition.adjustments),
+            "adjustments": [a if isinstance(a, str) else a.text for a in self.definition.adjustments],
         }
 
 

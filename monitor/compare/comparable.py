@@ -35,7 +35,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "respiration": ("respiration",),
     "region": ("area",),
     "period": ("year",),
-    "months": ("month",),
+    "months": ("month", "season", "year"),
     "hours": ("hour",),
     "coverage": ("coverage",),
     "denominator": ("denominator",),

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil, e, log1p, sqrt
+from functools import lru_cache, partial
+from math import ceil, e, log1p, pi, sqrt
 from typing import Final, Literal
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.special import ndtr
 from scipy.stats import norm
 
 from monitor.errors import UsageError
@@ -110,25 +111,35 @@ def _boundaries(times: np.ndarray, errors: np.ndarray) -> list[float]:
     for time, error in zip(times, errors, strict=True):
         step = sqrt(time - before)
 
-        def passing(z: float, time: float = time, step: float = step) -> float:
-            edge = z * sqrt(time)
-            beyond = norm.sf((edge - nodes) / step) + norm.sf((edge + nodes) / step)  # noqa: B023
-            return float(mass @ beyond)  # noqa: B023
-
-        if passing(WIDEST_Z) >= error:
-            z = WIDEST_Z
-        else:
+        passing = partial(_passing, root_time=sqrt(time), step=step, nodes=nodes, mass=mass)
+        z = WIDEST_Z
+        if passing(z) < error:
             z = float(brentq(lambda z: passing(z) - error, 0.0, WIDEST_Z, xtol=1e-10))  # noqa: B023
         boundaries.append(z)
         edge = z * sqrt(time)
         # in the middle, where they are widest, the nodes are one step apart: an error of 1e-8
         unit, weight = _gauss_nodes(16 * ceil(max(48, np.pi * edge / step) / 16))
         fresh = edge * unit
-        mass = edge * weight * (norm.pdf((fresh[:, None] - nodes) / step) @ mass) / step
+        density = np.exp(-0.5 * ((fresh[:, None] - nodes) / step) ** 2) / (step * sqrt(2 * pi))
+        mass = edge * weight * (density @ mass)
         nodes, before = fresh, time
     return boundaries
+
+
+def _passing(z: float, *, root_time: float, step: float, nodes: np.ndarray, mass: np.ndarray) -> float:
+    """Probability to be beyond ± z after a step from the nodes, where the mass of what stayed lies."""
+    edge = z * root_time
+    return float(mass @ (ndtr((nodes - edge) / step) + ndtr(-(nodes + edge) / step)))
 
 
 @lru_cache(maxsize=64)
 def _gauss_nodes(n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(n)
+
+
+def family_rate(n: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """Probability that at least one of `n` statements errs, each with `alpha`: (at most, if independent).
+
+    The first is Bonferroni's and holds however they depend on each other.
+    """
+    return min(1.0, n * alpha), float(1 - (1 - alpha) ** n)

@@ -79,3 +79,14 @@ def region_area_km2(region: Region, grid: Grid) -> float:
         return float(grid.cell_area_m2().sum()) / 1e6
     area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.orient_polygons(_shape(region)))
     return abs(float(area)) / 1e6
+
+
+def shared_area(one: Region, other: Region) -> float:
+    """Share of the union of two regions with polygons that lies in both, 0 to 1; 1 without polygons.
+
+    Measured in the plane of longitude and latitude, where a small region is distorted evenly.
+    """
+    if not (one.polygons_lonlat and other.polygons_lonlat):
+        return 1.0
+    a, b = _shape(one), _shape(other)
+    return float(shapely.area(shapely.intersection(a, b)) / shapely.area(shapely.union(a, b)))

@@ -12,6 +12,8 @@ from monitor.compare.statistics import LEVEL, Estimate
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_COMPARABLE = "not comparable"
+#: The reason of an answer that is not due: between the dates on which a claim is judged.
+NOT_DUE = "not-an-evaluation-date"
 
 #: Below this response to some pattern of the same total, neither yes nor no may be said.
 LEAST_RESPONSE = 0.8
@@ -24,6 +26,7 @@ REASONS: Mapping[str, str] = {
     "too-little-data": "The data leave the interval too wide to decide.",
     "poor-fit": "The model does not predict left-out days as well as it says it does.",
     "pattern-dependent": "Less than 80 % of a true change laid out in another pattern would show.",
+    NOT_DUE: "The claim is judged on its declared dates alone: looked at daily, any claim comes true once.",
 }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterable
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from monitor.errors import ConfigError
 
@@ -25,12 +27,16 @@ def _as_text(value: object) -> object:
 
 
 Moment = Annotated[str, BeforeValidator(_as_text)]
+#: Corners of a polygon as [lon, lat] [degrees].
+Ring = tuple[tuple[float, float], ...]
+#: A key, dotted, and what is wrong with its value.
+Fault = tuple[str, str]
 
 
 class Model(BaseModel):
     """Frozen, and strict about names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -51,7 +57,7 @@ def load(path: Path, model: type[M]) -> M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [_fault(item) for item in error.errors()]
+        lines = [f"{key or '(whole file)'}: {text}" for key, text in faults_in(error)]
         raise ConfigError(
             f"{len(lines)} fault{'s' if len(lines) > 1 else ''} in the configuration: " + " | ".join(lines),
             where=str(path),
@@ -59,12 +65,45 @@ def load(path: Path, model: type[M]) -> M:
         ) from error
 
 
-def _fault(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+def faults_in(error: ValidationError) -> list[Fault]:
+    """Every fault with its key."""
+    items = error.errors()
+    # a list whose every entry is faulty is not too short as well
+    found = [i for i in items if i["type"] != "too_short" or len(items) == 1]
+    return [(".".join(str(part) for part in item["loc"]), _text(item)) for item in found]
+
+
+def _text(item: Any) -> str:
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
+        return "unknown key"
     shown = f" (found {item['input']!r})" if not isinstance(item["input"], dict | list) else ""
-    return f"{key}: {item['msg']}{shown}"
+    return f"{item['msg']}{shown}"
+
+
+def refuse(title: str, faults: Iterable[Fault]) -> None:
+    """Raise all `faults` of a model at once, each at its key; nothing without faults."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("fault", "{text}", {"text": text}), loc=tuple(key.split(".")), input={}
+        )
+        for key, text in faults
+    ]
+    if details:
+        raise ValidationError.from_exception_data(title, details)
+
+
+def ring_fault(ring: Ring) -> str:
+    """Why a ring is no polygon; empty when it is one."""
+    import shapely
+
+    if any(abs(lat) > 90 or abs(lon) > 180 for lon, lat in ring):
+        return "a corner is [lon, lat] within ±180 and ±90 degrees; check their order"
+    if len(set(ring)) < 3:
+        return f"a polygon needs at least three different [lon, lat] corners, found {len(set(ring))}"
+    shape = shapely.Polygon(ring)
+    if not shape.is_valid:
+        return f"its edges must not cross or touch: {shapely.is_valid_reason(shape)}"
+    return "" if shape.area > 0 else "its corners lie on one line"
 
 
 def config_digest(*models: BaseModel) -> str:

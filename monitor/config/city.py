@@ -6,7 +6,18 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from monitor.config.base import Fraction, Identifier, Model, Moment, NonNegative, Positive, SpeciesId
+from monitor.config.base import (
+    Fraction,
+    Identifier,
+    Model,
+    Moment,
+    NonNegative,
+    Positive,
+    Ring,
+    SpeciesId,
+    refuse,
+    ring_fault,
+)
 from monitor.domain import Interval, Region, Station
 
 
@@ -84,7 +95,7 @@ class RegionSection(Model):
 
     id: Identifier
     name: str = ""
-    polygons: tuple[tuple[tuple[float, float], ...], ...] = ()
+    polygons: tuple[Ring, ...] = ()
     whole_grid: bool = False
     population: NonNegative | None = Field(
         None, description="people in the region; what they breathe out is in no inventory"
@@ -94,8 +105,14 @@ class RegionSection(Model):
     def _one_of(self) -> RegionSection:
         if self.whole_grid == bool(self.polygons):
             raise ValueError("a region has either polygons or whole_grid = true")
-        if any(len(ring) < 3 for ring in self.polygons):
-            raise ValueError("a polygon needs at least three [lon, lat] corners")
+        refuse(
+            type(self).__name__,
+            [
+                (f"polygons.{number}", f"region '{self.id}' is no polygon: {fault}")
+                for number, ring in enumerate(self.polygons)
+                if (fault := ring_fault(ring))
+            ],
+        )
         return self
 
     def as_domain(self) -> Region:

@@ -49,6 +49,8 @@ class Case:
         The mean of the candidate maps: prior mean, and shape of all standard deviations.
     compared : block name -> map id -> flux on the grid
         Maps that are only compared with.
+    scales : tuple of str
+        Calibration scales of the observations and of the background, each once.
     """
 
     city: CityConfig
@@ -62,6 +64,7 @@ class Case:
     baseline: xr.DataArray | None
     warnings: tuple[str, ...]
     compared: Mapping[str, Mapping[str, xr.Dataset]]
+    scales: tuple[str, ...]
 
     @property
     def inversion(self) -> InversionSection:
@@ -140,6 +143,7 @@ def build_case(city: CityConfig, species: str, interval: Interval, data: CityDat
         compared={
             b.name: _grouped_maps(city, b, data, grid, "compare") for b in city.block if b.species == species
         },
+        scales=tuple(sorted({_canonical(scale) for scale in scales_of(series, baseline_source).values()})),
     )
 
 
@@ -180,10 +184,16 @@ def with_uncertainty(observations: xr.Dataset, city: CityConfig, source: SourceS
     return observations.assign(uncertainty=known.fillna(declared).assign_attrs(known.attrs))
 
 
-def _scale_warnings(series: Mapping[str, xr.Dataset], background: xr.Dataset | None) -> list[str]:
+def scales_of(series: Mapping[str, xr.Dataset], background: xr.Dataset | None) -> dict[str, str]:
+    """The calibration scale of each inlet, and of the remote series."""
     scales = {name: str(s.attrs["calibration_scale"]) for name, s in series.items()}
     if background is not None:
         scales[f"background {background.attrs['station']}"] = str(background.attrs["calibration_scale"])
+    return scales
+
+
+def _scale_warnings(series: Mapping[str, xr.Dataset], background: xr.Dataset | None) -> list[str]:
+    scales = scales_of(series, background)
     if len({_canonical(s) for s in scales.values()}) < 2:
         return []
     listed = ", ".join(f"{name}: {scale}" for name, scale in scales.items())

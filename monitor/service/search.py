@@ -8,7 +8,6 @@ import numpy as np
 
 from monitor import units
 from monitor.compare.sources import (
-    FALSE_ALARM,
     Candidates,
     Hit,
     Search,
@@ -30,6 +29,8 @@ from monitor.inversion.solution import solve_factored
 _MOST = 3
 _CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False, "draws": 500}
 _ALARM = "alarm"
+#: A p-value of 0.05 is at most 1 − 0.95, whatever the last digit says.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +67,13 @@ def prepared(scope: Scope, posterior: Posterior, draws: int, seed: int) -> Searc
 
 
 def judge_source(
-    claim: ClaimSection, posterior: Posterior, inversion: InversionSection, seed: int
+    claim: ClaimSection,
+    posterior: Posterior,
+    inversion: InversionSection,
+    seed: int,
+    level: float = LEVEL,
 ) -> dict[str, object]:
-    """ "There is a source at this place": supported when its family-wise p is at most 0.05.
+    """ "There is a source at this place": supported when its family-wise p is at most 1 − `level`.
 
     Contradicted only when a strength is claimed and the 95 % upper limit is below it.
     """
@@ -80,7 +85,8 @@ def judge_source(
     hit = prepared(scope, posterior, section.draws, seed).look(posterior.problem.residual)
     scale_sd = inversion.transport_scale_sd
     value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
-    answer, reasons = _answer(claim, hit, scale_sd, _status(hit, scope, posterior))
+    status = _status(hit, scope, posterior)
+    answer, reasons = _answer(claim, hit, scale_sd, status, 1 - level)
     return Verdict(
         answer=answer,
         reasons=reasons,
@@ -108,16 +114,18 @@ def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object
         "claimed": {"value": claim.value, "unit": units.strength_unit(claim.species), "reading": "present"},
         "claimed_by": claim.claimed_by,
         "where": claim.where,
-        "adjustments": list(claim.adjustments),
+        "adjustments": [a if isinstance(a, str) else a.text for a in claim.adjustments],
         "place": [claim.lon_deg, claim.lat_deg],
         "start": dates[0],
         "end": dates[1],
     }
 
 
-def _answer(claim: ClaimSection, hit: Hit, scale_sd: float, status: str) -> tuple[str, tuple[str, ...]]:
+def _answer(
+    claim: ClaimSection, hit: Hit, scale_sd: float, status: str, false_alarm: float
+) -> tuple[str, tuple[str, ...]]:
     """The answer and its reasons, by the rules for sources."""
-    if hit.p_value <= FALSE_ALARM:
+    if hit.p_value <= false_alarm + _ROUNDING:
         # one instrument and a sample or two are a suspicion, whatever their significance
         return (SUPPORTED, ()) if status == _ALARM else (UNDECIDED, ("too-little-data",))
     if claim.value is None:

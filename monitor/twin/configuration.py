@@ -75,7 +75,7 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
 
     def change(id_: str, region: str, value: float, statement: str) -> str:
         fields = {"id": id_, "kind": "change", "statement": statement, "region": region, "value": value}
-        return _table("[claim]", **fields, unit="1", **fossil)
+        return _table("[claim]", **fields, unit="1", margin=abs(value) / 2, **fossil)
 
     start = settings.starts["target"]
     end = start + settings.days * np.timedelta64(1, "D")

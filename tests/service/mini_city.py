@@ -76,6 +76,7 @@ period = ["2020-01-01", "2020-02-01"]
 value = 1.0e5
 unit = "t CH4 a-1"
 reading = "equal"
+tolerance = 0.25
 where = "inventory map"
 """
 

@@ -59,11 +59,11 @@ CITY = {
 }  # fmt: skip
 CHANGE = {
     "id": "cut", "kind": "change", "statement": "cut by a fifth", "region": "west", "species": "co2",
-    "epochs": ["base", "target"], "value": -0.2, "unit": "1",
+    "epochs": ["base", "target"], "value": -0.2, "unit": "1", "margin": 0.1,
 }  # fmt: skip
 LEVEL = {
     "id": "level", "kind": "level", "statement": "this much", "region": "window", "species": "co2",
-    "period": ["2023-04-08", "2023-04-20"], "value": 1e6, "unit": "t CO2 a-1",
+    "period": ["2023-04-08", "2023-04-20"], "value": 1e6, "unit": "t CO2 a-1", "tolerance": 0.25,
 }  # fmt: skip
 SOURCE = {
     "id": "fire", "kind": "source", "statement": "a fire", "species": "co2", "lon_deg": 7.2, "lat_deg": 48.1,

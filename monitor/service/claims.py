@@ -1,0 +1,323 @@
+"""From a claim of the configuration to its verdict: what it is about, if it compares, and when it counts."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from monitor import units
+from monitor.compare import claims as judging
+from monitor.compare.comparable import Adjustment, Estimand, Statement, compare_definitions, declared_sd
+from monitor.compare.forms import Trend
+from monitor.compare.regions import region_area_km2, shared_area
+from monitor.compare.trends import decimal_years
+from monitor.compare.verdict import NOT_COMPARABLE, NOT_DUE, REASONS, UNDECIDED
+from monitor.config import CityConfig, ClaimSection, FluxBlockSection
+from monitor.domain import Interval, Region
+from monitor.errors import InputError, UnitError
+from monitor.inversion.assumptions import TransportScale
+from monitor.service.case import Case
+from monitor.service.evaluation import PREVIEW, Evaluation, evaluation_of, looks_early
+from monitor.service.search import judge_source
+
+if TYPE_CHECKING:
+    from monitor.service.analysis import Solved
+
+#: Coverage fractions that differ by less are the same.
+_ROUNDING = 1e-9
+
+
+def judge_claim(
+    claim: ClaimSection, city: CityConfig, one: Solved, data: Interval, as_of: date | None = None
+) -> dict[str, Any] | None:
+    """The verdict on a claim as JSON; None when the data do not hold its period.
+
+    Parameters
+    ----------
+    city
+        As the operator wrote it, with whole epochs.
+    as_of
+        The day of the evaluation (`monitor.service.evaluation`).
+
+    Raises
+    ------
+    InputError
+        When the claim names what is not there.
+    """
+    epochs = epochs_of(claim, city, one.case, data)
+    if epochs is None:
+        return None
+    evaluation = evaluation_of(claim, city, data, as_of)
+    if claim.kind == "source":
+        found = judge_source(claim, one.main, one.case.inversion, one.seed, evaluation.level)
+    else:
+        found = _judge(claim, one, epochs, evaluation.level)
+    about = {
+        "scope": claim.scope,
+        "sectors": list(claim.sectors),
+        "periods": [epoch.as_json() for epoch in epochs],
+        "evaluation": evaluation.as_json(),
+    }
+    return _as_due(found, evaluation) | about
+
+
+def _as_due(found: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+    """The verdict; on a day between the declared ones the numbers without an answer."""
+    if evaluation.status != PREVIEW or found["verdict"] == NOT_COMPARABLE:
+        return found
+    return found | {"verdict": UNDECIDED, "reasons": [NOT_DUE], "reason_texts": [REASONS[NOT_DUE]]}
+
+
+def _judge(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...], level: float) -> dict[str, Any]:
+    text, definition = _claim_text(claim, one, epochs), _estimand(claim, one, epochs)
+    quantity = _quantity(claim, one, epochs)
+    # what a declared difference may be wrong by is as uncertain as a transport error of each epoch
+    declared = declared_sd(compare_definitions(text.definition, definition))
+    transport = quantity.transport
+    transport = replace(transport, epoch_sd=float(np.hypot(transport.epoch_sd, declared)))
+    quantity = replace(quantity, transport=transport)
+    return judging.judge(text, definition, quantity, one.variants, level=level).as_json()
+
+
+# --- when: the epochs that are compared ---------------------------------------------------------------
+
+
+def epochs_of(
+    claim: ClaimSection, city: CityConfig, case: Case, data: Interval
+) -> tuple[Interval, ...] | None:
+    """The intervals that the claim is about; None when the data do not hold them.
+
+    A look before the end of the claim's period is about the part that has been seen.
+
+    Raises
+    ------
+    InputError
+        When the claim names an epoch that the city file does not have.
+    """
+    early = looks_early(claim, city)
+    if claim.epochs:
+        declared = {epoch.id: epoch.interval() for epoch in city.epoch}
+        lost = [name for name in claim.epochs if name not in declared]
+        if lost:
+            raise InputError(
+                f"claim '{claim.id}' names epochs that the city file does not have",
+                expected=", ".join(sorted(declared)) or "[[epoch]] tables",
+                found=", ".join(lost),
+            )
+        seen = [case.epochs.get(name) for name in claim.epochs]
+        held = [e for e, name in zip(seen, claim.epochs, strict=True) if e and (early or e == declared[name])]
+        return tuple(held) if len(held) == len(seen) else None
+    if claim.period is None:
+        return (data,)
+    period = Interval.parse(*claim.period)
+    if early and period.start < data.end < period.end:
+        period = Interval(period.start, data.end)
+    return (period,) if any(epoch.contains(period) for epoch in case.epochs.values()) else None
+
+
+# --- what: the quantity -------------------------------------------------------------------------------
+
+
+def _quantity(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) -> judging.Quantity:
+    block = _block_of(claim, claim.sectors, one.case)
+    part = _part(str(claim.region), block, _fraction(claim, claim.region, one), one, epochs)
+    if claim.kind == "trend":
+        years = tuple(decimal_years(epochs).tolist())
+        return replace(part, form=Trend(years, claim.slope, relative=_unit(claim) == "1 a-1"))
+    return replace(part, rest=_rest(claim, part, one)) if claim.kind == "share" else part
+
+
+def _part(
+    region: str, block: str, fraction: np.ndarray, one: Solved, epochs: tuple[Interval, ...]
+) -> judging.Quantity:
+    maps = one.case.maps[block]
+    reference = flat(one.case.reference[block])
+    alternatives = {
+        # even over the cells that emit at all: nobody claims a cut at sea
+        "uniform": np.where(reference > 0.05 * reference.mean(), reference.mean(), 0.0),
+        "core": np.where(reference > np.median(reference[reference > 0]), reference, 0.0),
+    }
+    for name, dataset in maps.items():
+        if dataset.sizes["sector"] > 1:
+            for sector in dataset["sector"].values:
+                alternatives[f"{name} {sector}"] = flat(dataset.sel(sector=[sector]))
+    return judging.Quantity(
+        species=one.case.species,
+        region=region,
+        block=block,
+        fraction=fraction,
+        area_m2=one.case.grid.cell_area_m2().ravel(),
+        epochs=epochs,
+        patterns={name: flat(dataset) for name, dataset in maps.items()},
+        alternatives=alternatives,
+        transport=transport_of(one.case),
+    )
+
+
+def _rest(claim: ClaimSection, part: judging.Quantity, one: Solved) -> tuple[judging.Quantity, ...]:
+    """What the whole of a share holds beside the claimed part: the rest of the region, and other blocks."""
+    whole = _fraction(claim, claim.of_region or claim.region, one)
+    wanted = claim.of_sectors or claim.sectors
+    blocks = [b for b in _cell_blocks(one.case) if wanted == ("*",) or sectors_of(b, one.case) <= set(wanted)]
+    rest = []
+    for name in dict.fromkeys([part.block, *(b.name for b in blocks)]):
+        left = whole - part.fraction if name == part.block else whole
+        if left.min() < -_ROUNDING:
+            raise InputError(
+                f"claim '{claim.id}' is a share of a region that does not hold its own",
+                expected=f"'{claim.region}' within '{claim.of_region}'",
+                found=f"a cell that lies more in '{claim.region}'",
+            )
+        if left.max() > _ROUNDING:
+            rest.append(_part(f"rest of {claim.of_region or claim.region}", name, left, one, part.epochs))
+    if not rest:
+        raise InputError(
+            f"claim '{claim.id}' is a share of nothing but itself",
+            expected="a larger region, or sectors of another block of the city file",
+            found=f"of_region = {claim.of_region!r}, of_sectors = {list(claim.of_sectors)}",
+        )
+    return tuple(rest)
+
+
+def _fraction(claim: ClaimSection, region: str | None, one: Solved) -> np.ndarray:
+    """Coverage (n_cells,) of each cell by a region of the city file."""
+    known = [str(name) for name in one.regions["region"].values]
+    if region not in known:
+        raise InputError(
+            f"claim '{claim.id}' names a region that the city file does not have",
+            expected=", ".join(known),
+            found=str(region),
+        )
+    return np.asarray(one.regions["fraction"].sel(region=region).values.ravel())
+
+
+def flat(flux: xr.Dataset) -> np.ndarray:
+    """Mean over time of the sum of sectors (n_cells,)."""
+    return np.asarray(flux["flux"].sum("sector").mean("time").values.ravel())
+
+
+def transport_of(case: Case) -> TransportScale:
+    """The multiplicative transport error that the city file states for the gas."""
+    return TransportScale(case.inversion.transport_scale_sd, case.inversion.transport_epoch_sd)
+
+
+def _cell_blocks(case: Case) -> list[FluxBlockSection]:
+    return [b for b in case.city.block if b.species == case.species and b.resolution == "cells"]
+
+
+def _block_of(claim: ClaimSection, sectors: tuple[str, ...], case: Case) -> str:
+    """The block of cells that the claim is about."""
+    cells = _cell_blocks(case)
+    fitting = [b for b in cells if sectors == ("*",) or set(sectors) == sectors_of(b, case)]
+    if len(fitting) != 1:
+        raise InputError(
+            f"claim '{claim.id}' must be about the sectors of exactly one block of cells",
+            expected=" or ".join(f"{b.name}: {', '.join(sorted(sectors_of(b, case)))}" for b in cells),
+            found=", ".join(sectors),
+            remedy="name the sectors of one block, or merge blocks",
+        )
+    return fitting[0].name
+
+
+def sectors_of(block: FluxBlockSection, case: Case) -> set[str]:
+    """The sectors a block sums; of "*" all that its maps hold."""
+    if block.sectors != ("*",):
+        return set(block.sectors)
+    return {str(s) for flux in case.maps[block.name].values() for s in flux["sector"].values}
+
+
+# --- what is said, and what is estimated: the two sides of the gate -------------------------------------
+
+
+def _unit(claim: ClaimSection) -> str:
+    if claim.kind == "level":
+        return units.level_unit(claim.species)
+    return claim.unit or ("1 a-1" if claim.kind == "trend" else "1")
+
+
+def _claim_text(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) -> judging.ClaimText:
+    value = float(claim.value or 0.0)
+    if claim.kind == "level":
+        with suppress(UnitError):  # the gate says so
+            value *= units.total_factor(str(claim.unit), claim.species)
+    return judging.ClaimText(
+        id=claim.id,
+        kind=claim.kind,
+        statement=claim.statement,
+        species=claim.species,
+        region=str(claim.region),
+        value=value,
+        unit=_unit(claim),
+        reading=claim.read_as,
+        width=float(claim.margin or claim.tolerance or 0.0),
+        claimed_by=claim.claimed_by,
+        where=claim.where,
+        definition=_statement(claim, one, value, epochs),
+    )
+
+
+def _statement(claim: ClaimSection, one: Solved, value: float, epochs: tuple[Interval, ...]) -> Statement:
+    city = one.case.city
+    year = next((i.year for i in city.inventory if claim.where == f"inventory {i.id}"), None)
+    ours = _region(claim, city)
+    adjustments = tuple(
+        a if isinstance(a, str) else Adjustment(a.text, a.relative_sd) for a in claim.adjustments
+    )
+    return Statement(
+        species=claim.species,
+        unit=claim.unit,
+        scope=claim.scope,
+        region=str(claim.region),
+        area_km2=claim.region_area_km2,
+        includes_biogenic=claim.includes_biogenic,
+        basis=claim.basis,
+        inventory_year=year,
+        adjustments=adjustments,
+        gwp=claim.gwp,
+        includes_respiration=claim.includes_respiration,
+        # a number of an inventory is of its whole year, one with a period of that
+        months=claim.months or (None if year is not None else months_of(epochs)),
+        uncertainty=claim.uncertainty,
+        coverage=claim.coverage,
+        denominator=claim.denominator,
+        base_year=claim.base_year,
+        level=value if claim.kind == "level" else None,
+        overlap=shared_area(Region(claim.id, claim.polygons), ours) if claim.polygons else None,
+    )
+
+
+def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) -> Estimand:
+    case = one.case
+    block = _block_of(claim, claim.sectors, case)
+    sampled = months_of(epochs)
+    return Estimand(
+        species=case.species,
+        region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
+        years=tuple(sorted({e.start.year for e in epochs})),
+        biogenic_in_block=False,
+        hours=one.variants[0].name,
+        is_level=claim.kind == "level",
+        day_factors=any(b.hour_factors for b in _cell_blocks(case) if b.name == block),
+        months=() if len(sampled) == 12 else sampled,
+        base_years=tuple(sorted({epochs[0].start.year, _last_year(epochs[0])})) if claim.epochs else (),
+        scales=case.scales,
+    )
+
+
+def _region(claim: ClaimSection, city: CityConfig) -> Region:
+    return next((r.as_domain() for r in city.region if r.id == claim.region), Region("window", ()))
+
+
+def months_of(epochs: tuple[Interval, ...]) -> tuple[int, ...]:
+    """The calendar months (1 … 12) that the intervals touch."""
+    months = [np.arange(e.start64.astype("M8[M]"), (e.end64 - 1).astype("M8[M]") + 1) for e in epochs]
+    return tuple(sorted({int(m) % 12 + 1 for found in months for m in found.astype(int)}))
+
+
+def _last_year(epoch: Interval) -> int:
+    return int((epoch.end64 - 1).astype("M8[Y]").astype(int)) + 1970

@@ -1,0 +1,209 @@
+"""When a claim is judged for good, and at which level: its declared dates, or its spending rule.
+
+A verdict is final on a declared date alone.  Between the dates the estimate is shown, but nothing is
+answered: who looks every day and believes the first yes is misled sooner or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from math import ceil
+from typing import Any
+
+from monitor.compare.looks import ALPHA, ONCE, Look, family_rate, plan
+from monitor.compare.statistics import LEVEL
+from monitor.config import CityConfig, ClaimsConfig, ClaimSection
+from monitor.domain import Interval, parse_utc
+from monitor.errors import UsageError
+
+#: Nothing was declared: the level holds for whoever looks once.
+UNDECLARED = "undeclared"
+FINAL, PREVIEW = "final", "preview"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a verdict reached on a day is worth.
+
+    Attributes
+    ----------
+    status : str
+        "final" on a declared date, "preview" between them, "undeclared" when the claim has none.
+    rule : str or None
+        How several looks share the error.
+    look : Look or None
+        The look that the day is; None for a preview.
+    following : date or None
+        The next date after this one.
+    """
+
+    status: str
+    as_of: date
+    rule: str | None
+    look: Look | None
+    following: date | None
+
+    @property
+    def level(self) -> float:
+        """Of the interval: what the look is granted, else 95 %."""
+        return LEVEL if self.look is None or self.look.of == 1 else self.look.level
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "as_of": self.as_of.isoformat(),
+            "rule": self.rule,
+            "look": self.look.number if self.look else None,
+            "looks": self.look.of if self.look else None,
+            "information": self.look.fraction if self.look else None,
+            "next": self.following.isoformat() if self.following else None,
+        }
+
+
+def evaluation_of(claim: ClaimSection, city: CityConfig, data: Interval, as_of: date | None) -> Evaluation:
+    """What a verdict from the data of an interval is worth.
+
+    Parameters
+    ----------
+    as_of
+        The day of the evaluation.  If absent it is the end of the data; and where these end with the claim's
+        period, so that no more of it can come, the first declared date after it.
+    """
+    dates = look_dates(claim, city)
+    day = as_of or _day_served(dates, claim, city, data)
+    following = next((d for d in dates if d > day), None)
+    if not dates:
+        return Evaluation(UNDECLARED, day, None, ONCE, None)
+    looks = plan(_rule(claim), _fractions(claim, city, dates))
+    if day not in dates:
+        return Evaluation(PREVIEW, day, _rule(claim), None, following)
+    return Evaluation(FINAL, day, _rule(claim), looks[dates.index(day)], following)
+
+
+def look_dates(claim: ClaimSection, city: CityConfig) -> tuple[date, ...]:
+    """The declared dates of a claim, ascending; none where it declares nothing.
+
+    A number of looks is spread evenly over the claim's period, each at the end of a day.
+
+    Raises
+    ------
+    UsageError
+        When a number of looks has no period to be spread over, or a look comes before the period.
+    """
+    if claim.spending is None:
+        return tuple(_day(text) for text in claim.evaluate_on)
+    looks, period = claim.spending.looks, period_of(claim, city)
+    if period is None:
+        raise UsageError(
+            f"claim '{claim.id}': looks need a period that they share",
+            expected="`period`, or epochs that the city file declares",
+            remedy="give the claim a period, or dates to `evaluate_on`",
+        )
+    if isinstance(looks, int):
+        length = (period.end - period.start) / looks
+        ends = [period.start + (k + 1) * length for k in range(looks)]
+        days = tuple(dict.fromkeys(_day_after(end) for end in ends))
+    else:
+        days = tuple(_day(text) for text in looks)
+    if days[0] <= period.start.date():
+        raise UsageError(
+            f"claim '{claim.id}': a look comes before its period",
+            expected=f"after {period.start.date()}",
+            found=days[0].isoformat(),
+        )
+    return days
+
+
+def period_of(claim: ClaimSection, city: CityConfig) -> Interval | None:
+    """The time over which what is claimed is still being observed: its period, or its last epoch."""
+    if claim.period is not None:
+        return Interval.parse(*claim.period)
+    return next((e.interval() for e in city.epoch if claim.epochs and e.id == claim.epochs[-1]), None)
+
+
+def looks_early(claim: ClaimSection, city: CityConfig) -> bool:
+    """Whether a declared look comes before the claim's period has ended."""
+    period, dates = period_of(claim, city), look_dates(claim, city)
+    return period is not None and bool(dates) and _midnight(dates[0]) < period.end
+
+
+def cut_epochs(city: CityConfig, claims: Sequence[ClaimSection], data: Interval) -> CityConfig:
+    """The city with the epochs cut at the end of the data that some claim looks at before they end."""
+    cut = set()
+    for claim in claims:
+        period = period_of(claim, city)
+        if period is not None and data.end < period.end and looks_early(claim, city):
+            cut |= {e.id for e in city.epoch if e.interval().contains(period)}
+    epochs = tuple(
+        e.model_copy(update={"end": data.end.isoformat()})
+        if e.id in cut and e.interval().start < data.end < e.interval().end
+        else e
+        for e in city.epoch
+    )
+    return city.model_copy(update={"epoch": epochs})
+
+
+def family_of(claims: ClaimsConfig | None, city: CityConfig) -> dict[str, Any]:
+    """How often at least one of a city's claims is answered wrongly, if each errs as often as it says."""
+    listed = claims.claim if claims else ()
+    at_most, independent = family_rate(len(listed))
+    undeclared = sum(not look_dates(claim, city) for claim in listed)
+    return {
+        "claims": len(listed),
+        "error_each": ALPHA,
+        "at_most": at_most,
+        "if_independent": independent,
+        "undeclared": undeclared,
+    }
+
+
+def family_text(family: dict[str, Any]) -> str:
+    """The family-wise rate in words."""
+    n = family["claims"]
+    if n == 0:
+        return ""
+    text = (
+        f"{n} claim{'s' if n > 1 else ''}, each with an error of at most {family['error_each']:.0%}: at "
+        f"least one interval misses in at most {family['at_most']:.0%} of such cities"
+    )
+    text += f" ({family['if_independent']:.0%} if they are independent)" if n > 1 else ""
+    if family["undeclared"]:
+        text += f"; {family['undeclared']} without declared dates, for which it holds if looked at once"
+    return text + "."
+
+
+def _rule(claim: ClaimSection) -> Any:
+    return claim.spending.rule if claim.spending is not None else "bonferroni"
+
+
+def _fractions(claim: ClaimSection, city: CityConfig, dates: tuple[date, ...]) -> list[float]:
+    """Information by the calendar: how much of the time from the period's beginning to the last look."""
+    period = period_of(claim, city)
+    if claim.spending is None or period is None:
+        return [(k + 1) / len(dates) for k in range(len(dates))]
+    whole = _midnight(dates[-1]) - period.start
+    return [(_midnight(d) - period.start) / whole for d in dates]
+
+
+def _day_served(dates: tuple[date, ...], claim: ClaimSection, city: CityConfig, data: Interval) -> date:
+    end, period = _day_after(data.end), period_of(claim, city)
+    following = next((d for d in dates if d >= end), None)
+    if following is None or period is None or period.end != data.end:
+        return end
+    first = next(d for d in dates if _midnight(d) >= period.end)
+    return following if following == first else end
+
+
+def _day(text: str) -> date:
+    return parse_utc(text).date()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time())
+
+
+def _day_after(moment: datetime) -> date:
+    """The day at whose beginning all before `moment` is known."""
+    return moment.date() + timedelta(days=ceil((moment - _midnight(moment.date())) / timedelta(days=1)))
