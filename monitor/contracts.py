@@ -10,6 +10,7 @@ flux          sector, time, lat, lon                      flux [µmol m⁻² s�
 regions       region, lat, lon                            fraction of each cell, 0 to 1
 posterior     block, epoch, lat, lon; total; observation  flux and its 1σ before and after, totals with their
                                                           covariance, averaging kernels, series, diagnostics
+table         row; refused                                an inventory table, see monitor.inventory
 ============  ==========================================  ============================================
 
 Build datasets with the ``*_dataset`` functions and check them with ``ensure_*``, which return their

@@ -17,8 +17,9 @@ import xarray as xr
 from monitor.domain import Station
 from monitor.errors import ConfigError
 
-#: The kinds of dataset a reader may return; each has its contract in monitor.contracts.
-KINDS = ("observations", "footprints", "flux")
+#: The kinds of dataset a reader may return; each has its contract in monitor.contracts, tables in
+#: monitor.inventory.
+KINDS = ("observations", "footprints", "flux", "table")
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def canonical(code: str, scheme: Scheme) -> str:
     return spelled.rstrip(".") if scheme in _NESTED else spelled
 
 
+@cache
 def translate(code: str, source: Scheme, target: Scheme) -> tuple[str, ...]:
     """Codes of `target` that `code` of `source` overlaps with; empty where the target has no such sector.
 
@@ -120,10 +121,10 @@ def translate(code: str, source: Scheme, target: Scheme) -> tuple[str, ...]:
     InputError
         For a code that the table does not know.
     """
-    found = tuple(dict.fromkeys(c for link in matching(code, source) for c in link.codes(target)))
-    return found
+    return tuple(dict.fromkeys(c for link in matching(code, source) for c in link.codes(target)))
 
 
+@cache
 def matching(code: str, scheme: Scheme) -> tuple[Link, ...]:
     """The rows about `code`; `InputError` when there is none."""
     wanted = canonical(code, scheme)
@@ -157,6 +158,7 @@ def notes(code: str, scheme: Scheme) -> tuple[str, ...]:
     return tuple(dict.fromkeys(link.note for link in matching(code, scheme) if link.note))
 
 
+@cache
 def gpc_scope(code: str) -> int:
     """Scope (1, 2 or 3) of a full GPC reference number such as "I.1.1"."""
     scopes = {link.scope for link in matching(code, "gpc")}

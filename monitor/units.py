@@ -67,6 +67,16 @@ _MASS_FLUX_TO_KG_M2_S: Final = MappingProxyType(
         **dict.fromkeys(("kg m-2 h-1", "kg/m2/h"), 1.0 / SECONDS_PER_HOUR),
     }
 )
+#: Masses in inventory tables, in tonnes; spelled as found, because "MT" and "ton" mean several things.
+_TABLE_MASSES: Final = MappingProxyType(
+    {
+        **{"kg": 1e-3, "t": 1.0, "tonnes": 1.0, "metric tonnes": 1.0},
+        **{"kt": 1e3, "Gg": 1e3, "Mt": 1e6, "Tg": 1e6},
+    }
+)
+_TABLE_GASES: Final = MappingProxyType(
+    {"CO2e": "co2e", "CO2eq": "co2e", "CO2-eq": "co2e", "CO2": "co2", "CH4": "ch4", "N2O": "n2o"}
+)
 
 
 def _look_up(unit: str, table: MappingProxyType[str, float], quantity: str, where: str) -> float:
@@ -124,8 +134,31 @@ def _symbol(species: str) -> str:
 
 
 def level_unit(species: str) -> str:
-    """The unit of a yearly total, the gas in its name: ``t CO2 a-1``."""
+    """The unit of a yearly total, the gas in its name: ``t CO2 a-1``, ``t CO2e a-1`` for a sum of gases."""
     return f"t {_symbol(species)} a-1"
+
+
+def table_unit(text: str, *, where: str = "") -> tuple[float, str | None]:
+    """Factor to tonnes, and the gas, of a unit in an inventory table: "kt CO2", "metric tonnes CO2e", "kg".
+
+    Amounts of a table are per year.  The gas is "co2", "ch4", "n2o" or "co2e"; `None` where the unit names
+    none.  A missing unit and an unknown one raise `UnitError`; "ton" and "MT" have several meanings.
+    """
+    spelled = " ".join(text.split())
+    if not spelled:
+        raise UnitError(
+            "the table states no unit",
+            expected=", ".join(_TABLE_MASSES) + ", with the gas",
+            found="nothing",
+            where=where,
+            remedy="ask who made the table, and write the unit into it",
+        )
+    mass, gas = spelled, None
+    for ending, meant in _TABLE_GASES.items():
+        if spelled.endswith(ending):
+            mass, gas = spelled.removesuffix(ending).strip(), meant
+            break
+    return _look_up(mass, _TABLE_MASSES, "an inventory table", where), gas
 
 
 def strength_unit(species: str) -> str:

@@ -69,6 +69,8 @@ def _read(path: Path, reader: str, context: dict[str, Any]) -> dict[str, Any]:
     station = _station(context["station"]) if context["station"] else None
     given = {key: value for key, value in context.items() if key != "station"}
     dataset = chosen.read(path, ReadContext(station=station, **given))
+    if chosen.kind == "table":
+        return {"file": str(path), "kind": chosen.kind, **_table_summary(dataset)}
     if chosen.kind == "observations":
         from monitor.archive import utcnow
         from monitor.ingest import apply_quality
@@ -101,6 +103,30 @@ def _summary(dataset: xr.Dataset) -> dict[str, Any]:
     if bounds.size:
         summary["from"], summary["to"] = iso_z(bounds[:, 0].min()), iso_z(bounds[:, 1].max())
     return summary
+
+
+def _table_summary(dataset: xr.Dataset) -> dict[str, Any]:
+    """Lines read, used and refused with their reasons, the rows made of them, and what is marked in these."""
+    import numpy as np
+
+    from monitor.domain import iso_z
+    from monitor.inventory import refusal_counts
+
+    bounds, reasons = dataset["time_bnds"].values, refusal_counts(dataset)
+    read, refused = int(dataset.attrs["rows_read"]), sum(reasons.values())
+    return {
+        "rows_read": read,
+        "rows_used": read - refused,
+        "rows_refused": refused,
+        "refused": reasons,
+        "cells_refused": int((dataset["refused_column"].values != "").sum()),
+        "rows": dataset.sizes["row"],
+        "totals": int(dataset["is_total"].sum()),
+        "notation_keys": int((dataset["notation"].values != "").sum()),
+        "units": sorted(set(map(str, np.unique(dataset["unit"].values.astype(str))))),
+        "from": iso_z(bounds[:, 0].min()) if bounds.size else None,
+        "to": iso_z(bounds[:, 1].max()) if bounds.size else None,
+    }
 
 
 def _keep(path: Path, city: Path | None, source: str | None, workdir: Path) -> dict[str, Any]:

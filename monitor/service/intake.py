@@ -217,7 +217,7 @@ def take_files(
 ) -> Intake:
     """Read those files of one source that were not read before, and merge them in memory."""
     reader = get_reader(source.reader)
-    if reader.kind == "flux":
+    if reader.kind in ("flux", "table"):
         raise ConfigError(
             f"source '{source.id}' uses reader '{source.reader}', which reads inventories",
             expected="a reader of observations or footprints",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from monitor import contracts
+from monitor import contracts, inventory
 from monitor.domain import Station
 from monitor.plugins import ReadContext, Reader
 
@@ -19,6 +19,7 @@ ENSURE = {
     "observations": contracts.ensure_observations,
     "footprints": contracts.ensure_footprints,
     "flux": contracts.ensure_flux,
+    "table": inventory.ensure_inventory_table,
 }
 
 
@@ -79,9 +80,19 @@ FLUX_MONTHS = Case(
 )
 EDGAR_OLD = Case("edgar_flux/v6.0_CH4_2015_TOTALS.5x5.nc", "edgar_flux")
 EDGAR_NEW = Case("edgar_flux/v8.0_FT2022_GHG_CO2_2022_ENE_flx.nc", "edgar_flux")
+C40_BOOK = Case("c40_workbook/C40_GPC_Database.xlsx", "c40_workbook")
+C40_TIDY = Case("c40_tidy/clean_c40.csv", "c40_tidy")
+CDP_2016 = Case("cdp_cities/2016_-_Citywide_GHG_Emissions.csv", "cdp_cities")
+CDP_2021 = Case("cdp_cities/2021_City-wide_Emissions.csv", "cdp_cities")
+ECRF = Case("ecrf/exampel_2019.xlsx", "ecrf")
+UK = Case("uk_local_authority/local_authority_emissions.csv", "uk_local_authority")
+CARBON_MONITOR = Case("carbon_monitor_cities/carbon_monitor_cities.csv", "carbon_monitor_cities")
 CASES = [value for value in list(globals().values()) if isinstance(value, Case)]
 NETCDF_CASES = [case for case in CASES if case.path.endswith(".nc")]
-TEXT_CASES = [case for case in CASES if not case.path.endswith(".nc")]
+WORKBOOK_CASES = [case for case in CASES if case.path.endswith(".xlsx")]
+TEXT_CASES = [case for case in CASES if not case.path.endswith((".nc", ".xlsx"))]
+SERIES_CASES = [case for case in TEXT_CASES if not case.path.endswith(".csv")]
+TABLE_CASES = [C40_BOOK, C40_TIDY, CDP_2016, CDP_2021, ECRF, UK, CARBON_MONITOR]
 
 _T = "tacolneston-2016"
 _JFJ, _WBB = Station("JFJ", 7.98, 46.55), Station("WBB", -111.848, 40.766)
@@ -152,6 +163,23 @@ REAL_CASES = [
         )
     ),
 ]
+REAL_TABLES = [
+    Case("inventory/gpc/C40_GPC_Database.xlsx", "c40_workbook"),
+    Case("inventory/gpc/clean_c40.csv", "c40_tidy"),
+    *(
+        Case(f"inventory/cdp/{name}.csv", "cdp_cities")
+        for name in (
+            "2016_-_Citywide_GHG_Emissions",
+            "2017_-_Cities_Community_Wide_Emissions",
+            "2018_City-wide_Emissions",
+            "2019_City-wide_Emissions",
+            "2020_-_City-Wide_Emissions",
+            "2021_City-wide_Emissions",
+        )
+    ),
+    Case("inventory/uk/local_authority_emissions.csv", "uk_local_authority"),
+    Case("inventory/gpc/carbon_monitor_cities_processed.csv", "carbon_monitor_cities"),
+]
 #: Real files that must be refused, and what the refusal says.
 REAL_REFUSALS = [
     (
@@ -170,6 +198,12 @@ REAL_REFUSALS = [
         Case("observations/icos-cities/icos_cities_example_site.csv", "icos_atc"),
         "is missing|not that of|has no|does not",
     ),
+    (
+        Case("inventory/gpc/edgar_pilot_city_extract.csv", "carbon_monitor_cities"),
+        "column 'city_name' is missing",
+    ),
+    (Case("inventory/uk/GBR_2023_2021_13042023_170954.xlsx", "c40_workbook"), "has no sheet 'GHG Dashboard"),
+    (Case("inventory/uk/local_authority_emissions.csv", "cdp_cities"), "column 'account number' is missing"),
     (Case("footprints/lumia/lumia_nor.100m.2017-01.h5", "stilt_footprint"), "is missing|cut off"),
     (
         Case("observations/london/CFKADS2112-20200101-003937Z-DataLog_User_Sync.dat", "gcwerks", _EXA_CH4),

@@ -25,6 +25,7 @@ from reading_cases import (
     NETCDF_CASES,
     NRT,
     OPENGHG,
+    SERIES_CASES,
     STILT_LON_FIRST,
     TEXT_CASES,
     Case,
@@ -65,7 +66,7 @@ def test_a_netcdf_file_cut_off_anywhere_is_refused(case: Case, tmp_path: Path) -
         assert caught.value.found and caught.value.where and caught.value.remedy
 
 
-@pytest.mark.parametrize("case", TEXT_CASES, ids=str)
+@pytest.mark.parametrize("case", SERIES_CASES, ids=str)
 def test_a_text_file_cut_off_gives_an_error_or_rows_it_really_holds(case: Case, tmp_path: Path) -> None:
     raw = (FIXTURES / case.path).read_bytes()
     whole = case.read()["mole_fraction"].values

@@ -107,11 +107,12 @@ def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(case: Case, tm
 
 
 def test_the_invented_files_are_what_their_generator_writes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("generate", FIXTURES / "generate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.generate(tmp_path)
+    for name in ("generate", "generate_tables"):
+        spec = importlib.util.spec_from_file_location(name, FIXTURES / f"{name}.py")
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.generate(tmp_path)
     for case in CASES:
         again = case.read(tmp_path)
         again.attrs["source_digest"] = case.read().attrs["source_digest"]

@@ -93,7 +93,12 @@ def refuse_page(path: Path, expected: str) -> None:
 
 
 def read_text_lines(path: Path, expected: str) -> list[str]:
-    """The lines of a UTF-8 text file, without line ends.
+    """The lines of a UTF-8 text file, without line ends; errors of `read_text`."""
+    return read_text(path, expected).splitlines()
+
+
+def read_text(path: Path, expected: str) -> str:
+    """A UTF-8 text file as it stands.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def read_text_lines(path: Path, expected: str) -> list[str]:
         ) from error
     if "\0" in text:
         raise SourceFormatError("the file is binary", expected=expected, found="a NUL byte", where=str(path))
-    return text.splitlines()
+    return text
 
 
 def broken_row(path: Path, line: int, row: str, expected: str) -> SourceFormatError:
