@@ -95,7 +95,7 @@ def inventory_table(
     rows, refused
         What was read and what was not, in the order of the file.
     attributes
-        Must hold title, source_digest and rows_read, the number of lines that hold something.
+        Must hold title, source_digest and rows_read, the number of lines below the header.
 
     Raises
     ------

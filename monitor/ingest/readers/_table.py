@@ -119,8 +119,8 @@ def read_records(path: Path, expected: str) -> tuple[list[str], list[Record], li
         for fields in reader:
             line, start = start, reader.line_num + 1
             if not any(field.strip() for field in fields):
-                continue
-            if len(fields) != len(header):
+                refused.append(Refused(line, EMPTY))
+            elif len(fields) != len(header):
                 refused.append(Refused(line, BROKEN, f"{len(fields)} for {len(header)}"))
             else:
                 records.append(Record(line, dict(zip(header, fields, strict=True))))
