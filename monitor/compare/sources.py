@@ -22,9 +22,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from monitor.compare.kernels import run_maxima
-from monitor.compare.statistics import DETECTABLE_SIGMAS, Z
+from monitor.compare.statistics import Z
 from monitor.compare.windows import Windows
-from monitor.inversion.components import inverse_from_cholesky
 from monitor.inversion.solution import Solution, solve_factored
 from monitor.inversion.threads import in_parts
 
@@ -36,8 +35,6 @@ _SAME = float(np.sqrt(0.5))
 _BLIND = 1e-10
 #: Family-wise probability of a false alarm at which detection limits are stated.
 FALSE_ALARM = 0.05
-#: Standard normal quantile of 80 % power.
-POWER_SIGMAS = DETECTABLE_SIGMAS - Z
 #: Cells that are worked on together.
 _CELLS = 32
 _DAYS_A_YEAR = 365.25
@@ -147,8 +144,10 @@ class Search:
     Attributes
     ----------
     candidates : Candidates
+    network : Solution
+        Ψ factored; no fixed effects.
     solution : Solution
-        Ψ factored, with the sources already known as fixed effects.
+        The same with the sources already known as fixed effects.
     plain : (c, w)
         hᵀΨ⁻¹h without fixed effects; 0 where nothing is seen.
     inflation : float
@@ -159,6 +158,7 @@ class Search:
     """
 
     candidates: Candidates
+    network: Solution
     solution: Solution
     plain: np.ndarray
     inflation: float
@@ -183,7 +183,7 @@ class Search:
         if self.solution.fixed.shape[1]:
             norm = norm.copy()
             for column in _half_fixed(self.solution).T:
-                norm -= self._totals(column) ** 2
+                norm -= self.totals(column) ** 2
             # what the fixed effects hold already is not there to be found again
             norm[norm <= 1e-8 * self.plain] = 0.0
         return norm
@@ -200,17 +200,22 @@ class Search:
         other = replace(self, solution=solution)
         return replace(other, null=np.sort(other._null(self.null.size, progress)))
 
+    def narrowed(self, candidates: Candidates) -> Search:
+        """The search of other candidates in the same network, without a null distribution."""
+        plain = _norms(self.network.precision, candidates)
+        return replace(self, candidates=candidates, plain=plain, null=np.zeros(0))
+
     def look(self, residual: np.ndarray) -> Hit:
         """The most significant source in a residual (n,), with its family-wise false-alarm probability."""
         alpha = solve_factored(self.solution.lower, residual, self.solution.fixed).alpha
-        z = self._totals(alpha)
+        z = self.totals(alpha)
         z = np.where(self.norm > 0.0, z, -np.inf) / np.sqrt(np.where(self.norm > 0.0, self.norm, 1.0))
         z /= np.sqrt(self.inflation)
         return self._collect(z, self.p_value(float(z.max())))
 
     def largest(self, residuals: np.ndarray, progress: Progress | None = None) -> np.ndarray:
         """Largest z of each residual (n, k): (k,)."""
-        best = self._largest(_weigh(self.solution, residuals), progress)
+        best = self._largest(self.weigh(residuals), progress)
         return np.asarray(best / np.sqrt(self.inflation))
 
     def p_value(self, z: float) -> float:
@@ -220,28 +225,39 @@ class Search:
 
     def correlation(self, response: np.ndarray) -> np.ndarray:
         """Of a response (n,) with that of every cell and window (c, w), in the metric of P."""
-        weighted = _weigh(self.solution, response[:, None])[:, 0]
+        weighted = self.weigh(response[:, None])[:, 0]
         size = np.sqrt(max(float(response @ weighted), 0.0)) * np.sqrt(self.norm)
         seen = size > 0.0
-        return np.where(seen, self._totals(weighted), 0.0) / np.where(seen, size, 1.0)
+        return np.where(seen, self.totals(weighted), 0.0) / np.where(seen, size, 1.0)
 
-    def _totals(self, weighted: np.ndarray) -> np.ndarray:
+    def weigh(self, columns: np.ndarray) -> np.ndarray:
+        """P times columns (n, k)."""
+        weighted = self.solution.weigh(columns)
+        if self.solution.fixed.shape[1] == 0:
+            return weighted
+        half = _half_fixed(self.solution)
+        return np.asarray(weighted - half @ (half.T @ columns))
+
+    def totals(self, weighted: np.ndarray) -> np.ndarray:
         """Σ hᵢ wᵢ over every cell and window (c, w)."""
         n = weighted.size
         to_bins = sp.csr_array((weighted, (self.candidates.bin, np.arange(n))), shape=(self.windows.bins, n))
         return self.windows.totals(to_bins @ self.candidates.effect).T
 
+    def noise(self, draws: int) -> np.ndarray:
+        """Residuals of worlds without a source, from Ψ (n, draws); the same ones at every call."""
+        rng = np.random.default_rng(self.seed)
+        lower = self.network.lower
+        return np.asarray(lower @ rng.standard_normal((lower.shape[0], draws)))
+
     def _null(self, draws: int, progress: Progress | None) -> np.ndarray:
         """Largest z of worlds without a source, from Ψ (draws,)."""
-        rng = np.random.default_rng(self.seed)
-        lower = self.solution.lower
-        noise = lower @ rng.standard_normal((lower.shape[0], draws))
-        return self._largest(_weigh(self.solution, noise), progress)
+        return self._largest(self.weigh(self.noise(draws)), progress)
 
     def _largest(self, weighted: np.ndarray, progress: Progress | None) -> np.ndarray:
         """Largest z, before inflation, of residuals times P (n, k): (k,)."""
         candidates, windows = self.candidates, self.windows
-        order, first, present = _by_bin(candidates.bin)
+        order, first, present = by_bin(candidates.bin)
         effect, weighted = candidates.effect[order], weighted[order]
         norm, cells, worlds = self.norm, effect.shape[1], weighted.shape[1]
         scale = np.where(norm > 0.0, 1.0, 0.0) / np.sqrt(np.where(norm > 0.0, norm, 1.0))
@@ -314,15 +330,16 @@ def prepare(
     draws : int
         Simulations of the null distribution of the largest z; without any, p is 1.
     """
-    solution = solve_factored(lower, np.zeros(lower.shape[0]))
-    search = Search(candidates, solution, _norms(lower, candidates), inflation, np.zeros(0), seed)
+    network = solve_factored(lower, np.zeros(lower.shape[0]))
+    plain = _norms(network.precision, candidates)
+    search = Search(candidates, network, network, plain, inflation, np.zeros(0), seed)
     return replace(search, null=np.sort(search._null(draws, progress))) if draws else search
 
 
-def _norms(lower: np.ndarray, candidates: Candidates) -> np.ndarray:
+def _norms(inverse: np.ndarray, candidates: Candidates) -> np.ndarray:
     """HᵀΨ⁻¹h of every cell and window (c, w), from the Gram matrix over bins of each cell."""
-    order, first, present = _by_bin(candidates.bin)
-    inverse = inverse_from_cholesky(lower)[np.ix_(order, order)]
+    order, first, present = by_bin(candidates.bin)
+    inverse = inverse[np.ix_(order, order)]
     effect, windows = candidates.effect[order], candidates.windows
     begins = first[:, 0]
     norm = np.zeros((effect.shape[1], windows.count))
@@ -345,7 +362,7 @@ def _norms(lower: np.ndarray, candidates: Candidates) -> np.ndarray:
     return norm
 
 
-def _by_bin(bin_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def by_bin(bin_: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Order (n,) by bin, begin and end in it (p, 2) of each bin that is present, and these bins (p,)."""
     order = np.argsort(bin_, kind="stable")
     present, begin = np.unique(bin_[order], return_index=True)
@@ -356,15 +373,6 @@ def _half_fixed(solution: Solution) -> np.ndarray:
     """Ψ⁻¹X (XᵀΨ⁻¹X)^-½ (n, q)."""
     weighted = solution.weigh(solution.fixed)
     return np.asarray(weighted @ np.linalg.cholesky(solution.beta_covariance))
-
-
-def _weigh(solution: Solution, columns: np.ndarray) -> np.ndarray:
-    """P times columns (n, k)."""
-    weighted = solution.weigh(columns)
-    if solution.fixed.shape[1] == 0:
-        return weighted
-    half = _half_fixed(solution)
-    return np.asarray(weighted - half @ (half.T @ columns))
 
 
 def alarms_a_year(p_value: float, days: float) -> float:
@@ -384,13 +392,3 @@ def upper_limit(hit: Hit, scale_sd: float) -> float:
     """
     value, sigma = hit.limits.T
     return float(np.max(value + Z * np.hypot(sigma, scale_sd * value)))
-
-
-def detectable_strength(hit: Hit) -> float:
-    """Strength found with 80 % power in the windows of the hit, at the family-wise false-alarm rate.
-
-    From the simulated threshold: a source must pass it, not the quantile of a single test.
-    """
-    if not np.isfinite(hit.sigmas).all():
-        return np.inf
-    return (hit.threshold + POWER_SIGMAS) * float(np.average(hit.sigmas, weights=hit.weights))

@@ -253,6 +253,9 @@ class ScanSection(Model):
     min_days: Positive = Field(0.5, description="shortest window [d], one bin at least")
     max_days: Positive = Field(28.0, description="longest window [d]")
     recurring: bool = Field(True, description="also look for sources of certain weekdays or hours of the day")
+    source_days: Positive = Field(
+        7.0, description="length of the source whose detectable strength is stated [d]"
+    )
     false_alarm: Fraction = Field(0.05, description="family-wise probability of a false alarm")
     draws: int = Field(1000, ge=100, description="simulations of the null distribution")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import xarray as xr
 
 from monitor import units
@@ -24,7 +23,7 @@ from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
-from monitor.service.search import find_sources
+from monitor.service.search import Found, find_sources
 
 __all__ = ["Analysis", "CityData", "analyse"]
 
@@ -94,17 +93,18 @@ def analyse(
             warnings.append(f"Claim '{claim.id}' is not judged here: its period is not inside {interval}.")
         else:
             verdicts[claim.id] = found
-    sources = []
+    searches: dict[str, Found] = {}
     for section in city.scan:
         say(f"{section.species}: looking for sources that are in no inventory")
-        one = solved[section.species]
-        sources += find_sources(section, one.main, city.inversion_of(section.species), one.seed)
+        one, inversion = solved[section.species], city.inversion_of(section.species)
+        searches[section.species] = find_sources(section, one.main, inversion, one.seed)
+    posteriors = {s: v.main.to_dataset(v.regions, transport_of(v.case)) for s, v in solved.items()}
     return Analysis(
-        posteriors={s: v.main.to_dataset(v.regions, transport_of(v.case)) for s, v in solved.items()},
+        posteriors={s: _with_limits(dataset, searches.get(s)) for s, dataset in posteriors.items()},
         verdicts=verdicts,
         inventories={k: v for s in solved.values() for k, v in _inventories(s).items()},
-        sources=sources,
-        figures=_figures(solved) | _searched(city, solved),
+        sources=[event for found in searches.values() for event in found.events],
+        figures=_figures(solved) | _searched(searches),
         warnings=warnings,
     )
 
@@ -214,10 +214,23 @@ def _figures(solved: Mapping[str, Solved]) -> dict[str, object]:
     }
 
 
-def _searched(city: CityConfig, solved: Mapping[str, Solved]) -> dict[str, object]:
-    """How many places the scans looked at; nothing without a scan."""
-    places = [len(s.places) or int(np.prod(solved[s.species].case.grid.shape)) for s in city.scan]
-    return {"sources_searched": sum(places)} if places else {}
+def _searched(searches: Mapping[str, Found]) -> dict[str, object]:
+    """How many places the searches looked at, and each in figures; nothing without a search."""
+    if not searches:
+        return {}
+    figures = {species: found.figures for species, found in searches.items()}
+    return {"sources_searched": sum(f.places for f in searches.values()), "searches": figures}
+
+
+def _with_limits(posterior: xr.Dataset, found: Found | None) -> xr.Dataset:
+    """The posterior with the map of the strengths that its search would have found."""
+    if found is None:
+        return posterior
+    attributes = {
+        "units": units.strength_unit(str(posterior.attrs["species"])),
+        "long_name": "strength of a source that the search finds with 80 % at family-wise 5 %",
+    }
+    return posterior.assign(detectable_strength=(("lat", "lon"), found.detectable, attributes))
 
 
 def _species_figures(one: Solved) -> dict[str, object]:

@@ -23,7 +23,7 @@ from monitor.errors import InputError, UnitError
 from monitor.inversion.assumptions import TransportScale
 from monitor.service.case import Case
 from monitor.service.evaluation import PREVIEW, Evaluation, evaluation_of, looks_early
-from monitor.service.search import judge_source
+from monitor.service.source_claims import judge_source
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Solved

@@ -1,62 +1,105 @@
-"""The scan for sources in no inventory, and claims about a source, from a solved gas."""
+"""The search for sources in no inventory, from a solved gas: where, when, how strong, or what else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from monitor import units
-from monitor.compare.sources import (
-    Candidates,
-    Hit,
-    Search,
-    detectable_strength,
-    prepare,
-    upper_limit,
-)
-from monitor.compare.statistics import LEVEL, Estimate
-from monitor.compare.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict
+from monitor.compare.crosschecks import ALARM, Checks, Without, check
+from monitor.compare.detectable import POWER, detectable_strengths, reference_windows
+from monitor.compare.events import Event, find_events
+from monitor.compare.sources import FALSE_ALARM, Candidates, Hit, Search, alarms_a_year, prepare
+from monitor.compare.statistics import LEVEL
+from monitor.compare.verdict import number
 from monitor.compare.windows import TimeBins, Windows
-from monitor.config import ClaimSection, InversionSection, ScanSection
-from monitor.domain import Interval, iso_z
+from monitor.config import InversionSection, ScanSection
+from monitor.domain import Grid, Interval, iso_z
 from monitor.errors import InputError
 from monitor.inversion.posterior import Posterior
 from monitor.inversion.problem import InverseProblem
-from monitor.inversion.solution import solve_factored
 
-#: Most sources a scan reports; each found one is held fixed while the next is looked for.
-_MOST = 3
-_CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False, "draws": 500}
-_ALARM = "alarm"
-#: A p-value of 0.05 is at most 1 − 0.95, whatever the last digit says.
-_ROUNDING = 1e-12
+_KM_PER_DEGREE = 111.195
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """Candidates with what their indices mean."""
+    """Where and when to look: candidates, and the time bins that their windows are made of."""
 
     candidates: Candidates
-    lonlat: np.ndarray
     bins: TimeBins
 
 
-def find_sources(
-    section: ScanSection, posterior: Posterior, inversion: InversionSection, seed: int
-) -> list[dict[str, object]]:
-    """Events below the declared false-alarm probability: alarms first, each kind from the strongest on."""
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search says.
+
+    Attributes
+    ----------
+    events
+        JSON-ready: alarms first, each kind from the strongest on.
+    figures
+        How much was looked at, how often it is wrong, and what it could have found; JSON-ready.
+    detectable : (lat, lon)
+        Strength found with 80 % at family-wise 5 % [kg h⁻¹]; infinite where no strength is, NaN where no
+        search was made.
+    """
+
+    events: list[dict[str, object]]
+    figures: dict[str, object]
+    detectable: np.ndarray
+
+    @property
+    def places(self) -> int:
+        """Cells that were searched."""
+        return int(np.sum(~np.isnan(self.detectable)))
+
+
+def find_sources(section: ScanSection, posterior: Posterior, inversion: InversionSection, seed: int) -> Found:
+    """Events below the declared false-alarm probability, and the strengths that would have been found."""
+    problem = posterior.problem
     scope = scope_of(section, posterior)
     search = prepared(scope, posterior, section.draws, seed)
-    known = np.zeros((posterior.problem.table.n, 0))
-    events: list[dict[str, object]] = []
-    for _ in range(_MOST):
-        hit = (search.given(known) if known.size else search).look(posterior.problem.residual)
-        if hit.p_value > section.false_alarm:
-            break
-        events.append(_event(hit, scope, posterior, inversion, seed))
-        known = np.column_stack([known, scope.candidates.response(hit.cell, hit.window)])
-    return sorted(events, key=lambda event: event["status"] != _ALARM)
+    days = scope.bins.size * scope.bins.hours / 24.0
+    events = []
+    for event in find_events(search, problem.residual, section.false_alarm):
+        checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
+        value = event.hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
+        rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days)}
+        events.append(_event_json(event, value, scope, problem) | rate | _checks_json(checks))
+    windows = reference_windows(search, round(section.source_days * 24.0 / scope.bins.hours))
+    strengths = detectable_strengths(search, windows)
+    lengths = np.diff(search.windows.runs[windows], axis=1) * scope.bins.hours / 24.0
+    figures = {
+        "species": problem.species,
+        "places": search.candidates.place.shape[0],
+        "windows": search.windows.count,
+        "bin_hours": scope.bins.hours,
+        "days": days,
+        "draws": section.draws,
+        "threshold_z": number(search.threshold),
+        "false_alarm": section.false_alarm,
+        "false_alarms_a_year": alarms_a_year(section.false_alarm, days),
+        "detectable": _summary(strengths, problem.species) | {"days": float(lengths[0, 0])},
+    }
+    field = np.full(problem.grid.shape, np.nan)
+    field[tuple(search.candidates.place.T)] = strengths
+    return Found(sorted(events, key=lambda event: event["status"] != ALARM), figures, field)
+
+
+def _summary(strengths: np.ndarray, species: str) -> dict[str, object]:
+    """Median and range over the places; ``None`` for a strength that does not exist."""
+    low, median, high = np.quantile(strengths, [0.0, 0.5, 1.0], method="higher")
+    return {
+        "power": POWER,
+        "false_alarm": FALSE_ALARM,
+        "median": number(median),
+        "range": [number(low), number(high)],
+        "unseen_places": int(np.sum(~np.isfinite(strengths))),
+        "unit": units.strength_unit(species),
+    }
 
 
 def prepared(scope: Scope, posterior: Posterior, draws: int, seed: int) -> Search:
@@ -66,110 +109,43 @@ def prepared(scope: Scope, posterior: Posterior, draws: int, seed: int) -> Searc
     )
 
 
-def judge_source(
-    claim: ClaimSection,
-    posterior: Posterior,
-    inversion: InversionSection,
-    seed: int,
-    level: float = LEVEL,
-) -> dict[str, object]:
-    """ "There is a source at this place": supported when its family-wise p is at most 1 − `level`.
-
-    Contradicted only when a strength is claimed and the 95 % upper limit is below it.
-    """
-    cell = _nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
-    section = ScanSection.model_validate(_CLAIM | {"species": claim.species})
-    scope = _scope(section, posterior, np.array([cell]))
-    if claim.period is not None:
-        scope = _within(scope, Interval.parse(*claim.period))
-    hit = prepared(scope, posterior, section.draws, seed).look(posterior.problem.residual)
-    scale_sd = inversion.transport_scale_sd
-    value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
-    status = _status(hit, scope, posterior)
-    answer, reasons = _answer(claim, hit, scale_sd, status, 1 - level)
-    return Verdict(
-        answer=answer,
-        reasons=reasons,
-        claim=_claim_json(claim, _dates(hit, scope)),
-        unit=units.strength_unit(claim.species),
-        estimate=Estimate(value, sigma, low, high),
-        detectable=detectable_strength(hit),
-        share_from_data=1.0,
-        responses={"the source itself": 1.0},
-        uncertainty_rule=(
-            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers "
-            f"all {scope.candidates.windows.count} windows together."
-        ),
-        false_alarm=hit.p_value,
-    ).as_json()
-
-
-def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object]:
-    return {
-        "kind": "source",
-        "statement": claim.statement,
-        "species": claim.species,
-        "region": claim.region,
-        "claimed": {"value": claim.value, "unit": units.strength_unit(claim.species), "reading": "present"},
-        "claimed_by": claim.claimed_by,
-        "where": claim.where,
-        "adjustments": [a if isinstance(a, str) else a.text for a in claim.adjustments],
-        "place": [claim.lon_deg, claim.lat_deg],
-        "start": dates[0],
-        "end": dates[1],
-    }
-
-
-def _answer(
-    claim: ClaimSection, hit: Hit, scale_sd: float, status: str, false_alarm: float
-) -> tuple[str, tuple[str, ...]]:
-    """The answer and its reasons, by the rules for sources."""
-    if hit.p_value <= false_alarm + _ROUNDING:
-        # one instrument and a sample or two are a suspicion, whatever their significance
-        return (SUPPORTED, ()) if status == _ALARM else (UNDECIDED, ("too-little-data",))
-    if claim.value is None:
-        return UNDECIDED, ("too-little-data",)
-    if upper_limit(hit, scale_sd) < claim.value:
-        return CONTRADICTED, ()
-    blind = not detectable_strength(hit) <= claim.value
-    return UNDECIDED, ("below-detectable-change",) if blind else ("too-little-data",)
-
-
-def _within(scope: Scope, period: Interval) -> Scope:
-    """The scope of the one window that a claim states; `InputError` when the data do not reach it."""
-    inside = (scope.bins.start < period.end64) & (scope.bins.end > period.start64)
-    if not inside.any():
-        raise InputError(
-            "the data do not reach the period of a claimed source",
-            expected=str(period),
-            found=f"{scope.bins.start[0]} … {scope.bins.end[-1]}",
-        )
-    first, last = np.flatnonzero(inside)[[0, -1]]
-    windows = Windows.of_runs(scope.bins.size, np.array([[first, last + 1]]))
-    return replace(scope, candidates=replace(scope.candidates, windows=windows))
+def prior_sd(event: Event, scope: Scope, posterior: Posterior) -> float:
+    """Prior σ of the flux of the event's cell, averaged over its time, of all blocks [kg h⁻¹]."""
+    problem = posterior.problem
+    grid = problem.grid
+    row, column = event.search.candidates.place[event.hit.cell]
+    weight = np.zeros(grid.shape)
+    weight[row, column] = grid.cell_area_m2()[row, column] * units.kilograms_per_hour(problem.species)
+    first, last = event.search.windows.spans[event.hit.window]
+    interval = Interval.parse(iso_z(scope.bins.start[first]), iso_z(scope.bins.end[last - 1]))
+    variance = 0.0
+    for block in problem.blocks:
+        loading = block.loading(weight.ravel(), interval).ravel()
+        spread = block.covariance(problem.values_of(block.name, posterior.values)).matvec(loading[:, None])
+        variance += float(loading @ spread[:, 0])
+    return float(np.sqrt(posterior.inflation * variance))
 
 
 def scope_of(section: ScanSection, posterior: Posterior) -> Scope:
     """Where and when a city's search looks: its places, or every cell, and all windows."""
-    return _scope(section, posterior, _cells_of(section.places, posterior))
+    return scope_at(section, posterior, _cells_of(section.places, posterior))
 
 
-def _scope(section: ScanSection, posterior: Posterior, cells: np.ndarray) -> Scope:
+def scope_at(section: ScanSection, posterior: Posterior, cells: np.ndarray) -> Scope:
+    """The same of other cells (indices)."""
     problem = posterior.problem
     bins = _bins(section.bin_hours, posterior)
     runs = bins.runs(section.min_days, section.max_days)
     if runs.shape[0] == 0:  # no epoch is as long as the shortest window
         runs = bins.runs(0.0, section.max_days)
     again, names = bins.recurring() if section.recurring else (np.zeros((0, bins.size), dtype=bool), ())
-    lon, lat = np.meshgrid(problem.grid.lon_deg, problem.grid.lat_deg)
     candidates = Candidates(
         effect=_effect(problem)[:, cells],
         bin=bins.index(problem.table.start),
         windows=Windows(bins.size, runs, again, names),
         place=np.stack(np.unravel_index(cells, problem.grid.shape), axis=1),
     )
-    return Scope(candidates, np.stack([lon.ravel()[cells], lat.ravel()[cells]], axis=1), bins)
+    return Scope(candidates, bins)
 
 
 def _effect(problem: InverseProblem) -> np.ndarray:
@@ -200,10 +176,11 @@ def _bins(hours: float | None, posterior: Posterior) -> TimeBins:
 def _cells_of(places: tuple[tuple[float, float], ...], posterior: Posterior) -> np.ndarray:
     if not places:
         return np.arange(posterior.problem.grid.shape[0] * posterior.problem.grid.shape[1])
-    return np.array([_nearest_cell(posterior, lon, lat, f"{lon}, {lat}") for lon, lat in places])
+    return np.array([nearest_cell(posterior, lon, lat, f"{lon}, {lat}") for lon, lat in places])
 
 
-def _nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: str) -> int:
+def nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: str) -> int:
+    """The cell that a place lies in; `InputError` when that is outside the grid."""
     grid = posterior.problem.grid
     column, row = int(np.abs(grid.lon_deg - lon_deg).argmin()), int(np.abs(grid.lat_deg - lat_deg).argmin())
     if (
@@ -219,11 +196,11 @@ def _nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: st
     return row * grid.shape[1] + column
 
 
-def _dates(hit: Hit, scope: Scope) -> tuple[str, str]:
+def dates_of(hit: Hit, windows: Windows, bins: TimeBins) -> tuple[str, str]:
     """Weighted medians of first and last bin, as a half-open interval."""
-    spans = scope.candidates.windows.spans[hit.windows]
+    spans = windows.spans[hit.windows]
     first, last = (_weighted_median(spans[:, k], hit.weights) for k in (0, 1))
-    return iso_z(scope.bins.start[first]), iso_z(scope.bins.end[last - 1])
+    return iso_z(bins.start[first]), iso_z(bins.end[last - 1])
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
@@ -232,37 +209,64 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
     return int(values[order][min(half, values.size - 1)])
 
 
-def _event(
-    hit: Hit, scope: Scope, posterior: Posterior, inversion: InversionSection, seed: int
+def _event_json(
+    event: Event, value: tuple[float, float, float, float], scope: Scope, problem: InverseProblem
 ) -> dict[str, object]:
-    value, sigma, low, high = hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
-    lon, lat = scope.lonlat[hit.cell]
-    start, end = _dates(hit, scope)
+    strength, sigma, low, high = value
+    candidates = event.search.candidates
+    places = _lonlat(candidates.place[event.hit.places()], problem.grid)
+    lon, lat = _lonlat(candidates.place[[event.hit.cell]], problem.grid)[0]
+    start, end = dates_of(event.hit, candidates.windows, scope.bins)
     return {
-        "species": posterior.problem.species,
-        "lon": float(lon),
-        "lat": float(lat),
+        "species": problem.species,
+        "lon": lon,
+        "lat": lat,
+        "places": places,
+        "place_km": _reach_km((lon, lat), places),
         "start": start,
         "end": end,
-        "strength": value,
+        "recurring": event.name or None,
+        "strength": strength,
         "sigma": sigma,
         "interval": [low, high],
         "level": LEVEL,
-        "unit": units.strength_unit(posterior.problem.species),
-        "false_alarm": hit.p_value,
-        "z": hit.z,
-        "status": _status(hit, scope, posterior),
+        "unit": units.strength_unit(problem.species),
+        "false_alarm": event.p_value,
+        "z": event.hit.z,
+        "hits": len(event.parts),
     }
 
 
-def _status(hit: Hit, scope: Scope, posterior: Posterior) -> str:
-    """ "unconfirmed" when one instrument and fewer than three samples carry the hit.
+def _checks_json(checks: Checks) -> dict[str, object]:
+    def without(rest: Without) -> dict[str, object]:
+        return {
+            "strength": number(rest.strength),
+            "sigma": number(rest.sigma),
+            "z": number(rest.z),
+            "expected_z": number(rest.expected_z),
+        }
 
-    z² is the sum over samples of f̂ hᵢ (P r)ᵢ; a sample carries the hit when its own part is above 1.
-    """
-    response = scope.candidates.response(hit.cell, hit.window)
-    score = response * solve_factored(posterior.solution.lower, posterior.problem.residual).alpha
-    best = int(np.argmax(hit.weights))
-    strong = hit.strengths[best] * score / posterior.inflation > 1.0
-    stations = np.unique(posterior.problem.table.station[strong])
-    return "unconfirmed" if stations.size < 2 and int(strong.sum()) < 3 else _ALARM
+    return {
+        "status": checks.status,
+        "reasons": list(checks.reasons),
+        "notes": list(checks.notes),
+        "checks": {
+            "samples": checks.samples,
+            "stations": list(checks.stations),
+            "other_explanation": checks.explanation,
+            "log_evidence": number(checks.log_evidence),
+            "prior_sigmas": number(checks.prior_sigmas),
+            "without_station": {name: without(rest) for name, rest in checks.without.items()},
+        },
+    }
+
+
+def _lonlat(place: np.ndarray, grid: Grid) -> list[tuple[float, float]]:
+    return [(float(grid.lon_deg[column]), float(grid.lat_deg[row])) for row, column in place]
+
+
+def _reach_km(centre: tuple[float, float], places: Sequence[tuple[float, float]]) -> float:
+    """Distance from the best place to the furthest of the others."""
+    lon, lat = np.array(places).T
+    east = (lon - centre[0]) * np.cos(np.deg2rad(centre[1]))
+    return float(_KM_PER_DEGREE * np.hypot(east, lat - centre[1]).max())

@@ -13,7 +13,6 @@ from monitor.compare.sources import (
     Candidates,
     Search,
     alarms_a_year,
-    detectable_strength,
     prepare,
     upper_limit,
 )
@@ -236,7 +235,6 @@ def test_a_place_that_no_footprint_touches_has_no_limit(search):
     assert hit.p_value == 1.0
     assert hit.interval(0.1, np.random.default_rng(0))[2:] == (-np.inf, np.inf)
     assert upper_limit(hit, 0.1) == np.inf
-    assert detectable_strength(hit) == np.inf
 
 
 def test_the_upper_limit_holds_for_a_source_in_any_of_the_windows(search):

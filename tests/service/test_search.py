@@ -11,7 +11,8 @@ from small_worlds import GRID, interval, make_world
 from monitor import units
 from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.inversion import FluxBlock, Posterior, solve
-from monitor.service.search import find_sources, judge_source
+from monitor.service.search import find_sources
+from monitor.service.source_claims import judge_source
 
 DAYS, CELL = 14, 7
 INVERSION = InversionSection.model_validate(
@@ -102,13 +103,13 @@ def test_one_instrument_with_a_sample_or_two_is_no_support():
 
 def test_the_scan_of_all_cells_finds_the_source_untold_and_no_other(air, unit):
     section = ScanSection.model_validate({"species": "co2", "max_days": 8, "draws": 100})
-    found = find_sources(section, with_source(air, 4 * unit), INVERSION, 0)
+    found = find_sources(section, with_source(air, 4 * unit), INVERSION, 0).events
     assert len(found) == 1
     (source,) = found
     assert (source["lon"], source["lat"]) == pytest.approx((LON, LAT))
     assert source["interval"][0] < 4 * unit < source["interval"][1]
     assert source["status"] == "alarm" and source["false_alarm"] <= 0.05
-    assert find_sources(section, with_source(air, 0.0), INVERSION, 0) == []
+    assert find_sources(section, with_source(air, 0.0), INVERSION, 0).events == []
 
 
 def test_a_run_shorter_than_the_shortest_window_is_searched_as_it_is():

@@ -1,0 +1,127 @@
+"""From hits to events: each found with the earlier ones held fixed, neighbouring ones merged.
+
+A source that changes its strength, or that lies between two cells, leaves a second hit beside the first.
+The two are one event: its strength is estimated again over the time that both cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.compare.sources import Candidates, Hit, Search
+from monitor.compare.windows import Windows
+
+#: Most events that are looked for, and most hits, of which several may be one event.
+MOST, _MOST_HITS = 3, 6
+#: Cells between two hits that are one event, at most.
+_REACH = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A source: place, start, end and strength.
+
+    Attributes
+    ----------
+    search : Search
+        The one that `hit` is of, with the other events held fixed.
+    hit : Hit
+        Estimated over all parts together; its p-value is the least of theirs.
+    parts : tuple of (cell, window)
+        Hits that were merged, as numbered in the search of the whole.
+    p_value : float
+    """
+
+    search: Search
+    hit: Hit
+    parts: tuple[tuple[int, int], ...]
+    p_value: float
+
+    @property
+    def response(self) -> np.ndarray:
+        """H·1 of its best cell and window (n,)."""
+        return self.search.candidates.response(self.hit.cell, self.hit.window)
+
+    @property
+    def inside(self) -> np.ndarray:
+        """The observations of its best window (n,) bool."""
+        candidates = self.search.candidates
+        return np.asarray(candidates.windows.inside[self.hit.window][candidates.bin])
+
+    @property
+    def name(self) -> str:
+        """Of a recurring window; empty for a run."""
+        return self.search.windows.name(self.hit.window)
+
+
+def find_events(search: Search, residual: np.ndarray, false_alarm: float, most: int = MOST) -> list[Event]:
+    """Up to `most` events whose family-wise false-alarm probability is at most `false_alarm`.
+
+    Of the second and later ones it is that of a search which holds the earlier ones fixed.
+    """
+    found: list[Event] = []
+    held = search
+    for _ in range(_MOST_HITS):
+        hit = held.look(residual)
+        if hit.p_value > false_alarm:
+            break
+        part = (hit.cell, hit.window)
+        beside = [e for e in found if any(_touch(search.candidates, part, p) for p in e.parts)]
+        if not beside and len(found) == most:
+            break
+        if beside:
+            others = [e for e in found if e is not beside[0]]
+            event = _merged(search, residual, beside[0], part, others)
+            found[found.index(beside[0])] = event
+        else:
+            found.append(Event(held, hit, (part,), hit.p_value))
+        held = search.given(_responses(search.candidates, found))
+    return found
+
+
+def _responses(candidates: Candidates, events: Sequence[Event]) -> np.ndarray:
+    columns = [candidates.response(*part) for event in events for part in event.parts]
+    return np.column_stack([np.zeros((candidates.bin.size, 0)), *columns])
+
+
+def _touch(candidates: Candidates, one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two hits are near each other and without a bin between them."""
+    spans = candidates.windows.spans
+    (first, last), (begin, end) = spans[one[1]], spans[other[1]]
+    near = np.abs(candidates.place[one[0]] - candidates.place[other[0]]).max() <= _REACH
+    return bool(near and first <= end and begin <= last)
+
+
+def _merged(
+    search: Search, residual: np.ndarray, event: Event, part: tuple[int, int], others: Sequence[Event]
+) -> Event:
+    """The event and one more part, estimated over the time of all its parts in the cells around them."""
+    parts = (*event.parts, part)
+    candidates = search.candidates
+    near = np.stack([candidates.near(cell, _REACH) for cell, _ in parts]).any(axis=0)
+    windows = _joint(candidates.windows, [window for _, window in parts])
+    narrowed = search.narrowed(candidates.only(np.flatnonzero(near), windows))
+    one = narrowed.given(_responses(candidates, others))
+    return Event(one, one.look(residual), parts, event.p_value)
+
+
+def _joint(windows: Windows, numbers: Sequence[int]) -> Windows:
+    """The time that several windows cover: as a run, a bin more or less at both ends, or as a union."""
+    runs = windows.runs.shape[0]
+    recurring = [n for n in numbers if n >= runs]
+    if recurring:
+        union = windows.inside[list(numbers)].any(axis=0).reshape(1, -1)
+        name = " and ".join(dict.fromkeys(windows.name(n) for n in recurring))
+        return Windows(windows.bins, np.zeros((0, 2), dtype="i8"), union, (name,))
+    spans = windows.runs[list(numbers)]
+    first, last = int(spans[:, 0].min()), int(spans[:, 1].max())
+    found = [
+        (a, b)
+        for a in range(max(first - 1, 0), first + 2)
+        for b in range(last - 1, min(last + 1, windows.bins) + 1)
+        if a < b
+    ]
+    return Windows.of_runs(windows.bins, np.array(found))
