@@ -14,11 +14,14 @@ import numpy as np
 
 from monitor.compare.comparable import Estimand as Definition
 from monitor.compare.comparable import Statement, compare_definitions, is_comparable
+from monitor.compare.confounding import correlations
 from monitor.compare.ensemble import (
     MAP,
+    Choices,
     Pooled,
     estimate_at,
     least_favourable,
+    variants_of,
     with_background,
     with_background_time,
     with_length,
@@ -64,6 +67,7 @@ from monitor.inversion.assumptions import TransportScale
 
 __all__ = [
     "Answer",
+    "Choices",
     "ClaimText",
     "Estimator",
     "Quantity",
@@ -79,6 +83,7 @@ __all__ = [
     "rule",
     "share_from_data",
     "support_of",
+    "variants_of",
     "with_background",
     "with_background_time",
     "with_length",
@@ -156,6 +161,7 @@ def support_of(
         prior_covariance=found.prior_covariance,
         posterior_covariance=found.covariance,
         detectable_before=detectable_before(quantity, members, level),
+        correlations=correlations(quantity, main, members[0]),
     )
 
 
@@ -206,7 +212,7 @@ def decide(
     if not all(np.isfinite(a.covariance).all() for a in models):
         why = ("too-little-data",)
         return Verdict(UNDECIDED, why, claim.as_json(), claim.unit, comparability=items)
-    pooled = least_favourable(form, models, quantity.transport, level)
+    pooled = least_favourable(form, models, quantity.transport, level, quantity.correlations)
     correlation = pooled.correlation if np.isfinite(pooled.correlation) else 0.0
     members = []
     for found in answers:

@@ -42,6 +42,9 @@ WORDS: dict[str, tuple[str, ...]] = {
     "base": ("base",),
     "calibration scale": ("scale",),
     "magnitude": ("magnitude",),
+    "epochs: months": ("month",),
+    "epochs: hours": ("hour",),
+    "epochs: network": ("network", "station"),
 }
 
 
@@ -186,8 +189,8 @@ def _with_sd(adjustment: Adjustment) -> str:
     )
 
 
-def _or_declared(statement: Statement, item: str, detail: str) -> Comparison:
-    """A difference: declared if an adjustment names the item's word, else a mismatch."""
+def difference(statement: Statement, item: str, detail: str) -> Comparison:
+    """One item that differs: declared if an adjustment names the item's word, else a mismatch."""
     named = [a for a in _adjustments(statement) if any(_names(a.text, word) for word in WORDS[item])]
     if not named:
         return Comparison(item, MISMATCH, detail)
@@ -199,7 +202,7 @@ def _gas(statement: Statement, estimand: Estimand) -> Comparison:
         return Comparison("gas", EQUAL, f"{statement.species} on both sides")
     detail = f"{statement.species} against {estimand.species}"
     if statement.species == "co2e":
-        return _or_declared(statement, "gas", f"{detail}: a sum of several gases against one of them")
+        return difference(statement, "gas", f"{detail}: a sum of several gases against one of them")
     return Comparison("gas", MISMATCH, detail)
 
 
@@ -207,9 +210,9 @@ def _gwp(statement: Statement, estimand: Estimand) -> Comparison | None:
     if statement.species != "co2e" and "CO2e" not in (statement.unit or ""):
         return None
     if statement.gwp is None:
-        return _or_declared(statement, "gwp", "the claim does not say whose warming potentials it used")
+        return difference(statement, "gwp", "the claim does not say whose warming potentials it used")
     if estimand.gwp not in (None, statement.gwp):
-        return _or_declared(statement, "gwp", f"{statement.gwp} against {estimand.gwp}")
+        return difference(statement, "gwp", f"{statement.gwp} against {estimand.gwp}")
     return Comparison("gwp", EQUAL, statement.gwp)
 
 
@@ -217,14 +220,14 @@ def _scope(statement: Statement, estimand: Estimand) -> Comparison:
     if statement.scope in ("territorial", "scope-1"):
         return Comparison("scope", EQUAL, "territorial emissions (scope 1)")
     detail = f"the claim counts {statement.scope}; the air sees what is emitted inside the region"
-    return _or_declared(statement, "scope", detail)
+    return difference(statement, "scope", detail)
 
 
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")
-    return _or_declared(statement, "biogenic part", "natural and biogenic fluxes are on one side only")
+    return difference(statement, "biogenic part", "natural and biogenic fluxes are on one side only")
 
 
 def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -234,7 +237,7 @@ def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
         word = "included" if statement.includes_respiration else "excluded"
         return Comparison("respiration", EQUAL, f"breath of people and livestock {word} on both sides")
     side = "the estimate" if estimand.respiration_in_block else "the claim"
-    return _or_declared(statement, "respiration", f"breath of people and livestock is in {side} only")
+    return difference(statement, "respiration", f"breath of people and livestock is in {side} only")
 
 
 def _basis(statement: Statement, estimand: Estimand) -> Comparison:
@@ -249,16 +252,16 @@ def _region(statement: Statement, estimand: Estimand) -> Comparison:
     if estimand.region_area_km2 is None:
         return Comparison("region", EQUAL, f"the region is drawn to the boundary of '{statement.region}'")
     if statement.overlap is not None and statement.overlap < LEAST_OVERLAP:
-        return _or_declared(statement, "region", f"{statement.overlap:.0%} of both areas is shared")
+        return difference(statement, "region", f"{statement.overlap:.0%} of both areas is shared")
     if statement.area_km2 is None and statement.names_our_region:
         return Comparison("region", EQUAL, f"the claim names our region '{statement.region}'")
     if statement.area_km2 is None:
         detail = f"no area is stated for '{statement.region}', {estimand.region_area_km2:,.0f} km² estimated"
-        return _or_declared(statement, "region", detail)
+        return difference(statement, "region", detail)
     detail = f"{statement.area_km2:,.0f} km² claimed, {estimand.region_area_km2:,.0f} km² estimated"
     if abs(statement.area_km2 / estimand.region_area_km2 - 1) <= AREA_TOLERANCE:
         return Comparison("region", EQUAL, detail)
-    return _or_declared(statement, "region", detail)
+    return difference(statement, "region", detail)
 
 
 def _unit(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -277,7 +280,7 @@ def _period(statement: Statement, estimand: Estimand) -> Comparison | None:
     if statement.inventory_year is None or statement.inventory_year in estimand.years:
         return Comparison("period", EQUAL, ", ".join(map(str, estimand.years)))
     detail = f"inventory of {statement.inventory_year}, air of {', '.join(map(str, estimand.years))}"
-    return _or_declared(statement, "period", detail)
+    return difference(statement, "period", detail)
 
 
 def _months(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -289,7 +292,7 @@ def _months(statement: Statement, estimand: Estimand) -> Comparison | None:
     if claimed == sampled:
         return Comparison("months", EQUAL, _month_text(sampled))
     detail = f"{_month_text(claimed)} claimed, {_month_text(sampled)} in the air"
-    return _or_declared(statement, "months", detail)
+    return difference(statement, "months", detail)
 
 
 def _month_text(months: set[int]) -> str:
@@ -306,7 +309,7 @@ def _hours(statement: Statement, estimand: Estimand) -> Comparison:
         text = f"{estimand.hours}; carried to the whole day by the declared factors of the hour"
         return Comparison("hours", DECLARED, text)
     detail = f"{estimand.hours} against the whole day, without factors of the hour"
-    return _or_declared(statement, "hours", detail)
+    return difference(statement, "hours", detail)
 
 
 def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -314,7 +317,7 @@ def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:
         return None
     if statement.coverage is None:
         detail = f"± {statement.uncertainty:.0%} is stated without its level (1σ or 95 %)"
-        return _or_declared(statement, "coverage", detail)
+        return difference(statement, "coverage", detail)
     detail = f"± {statement.uncertainty:.0%} at a level of {statement.coverage:.1%}"
     if abs(statement.coverage - 0.95) < 0.005:
         return Comparison("coverage", EQUAL, detail)
@@ -333,7 +336,7 @@ def _denominator(statement: Statement, estimand: Estimand) -> Comparison | None:
     names = [
         ("a total" if d == "total" else f"per {d}") for d in (statement.denominator, estimand.denominator)
     ]
-    return _or_declared(statement, "denominator", f"{names[0]} claimed, {names[1]} estimated")
+    return difference(statement, "denominator", f"{names[0]} claimed, {names[1]} estimated")
 
 
 def _base(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -342,7 +345,7 @@ def _base(statement: Statement, estimand: Estimand) -> Comparison | None:
     if statement.base_year in estimand.base_years:
         return Comparison("base", EQUAL, f"per cent of {statement.base_year}")
     found = ", ".join(map(str, estimand.base_years)) or "another epoch"
-    return _or_declared(statement, "base", f"per cent of {statement.base_year} claimed, of {found} estimated")
+    return difference(statement, "base", f"per cent of {statement.base_year} claimed, of {found} estimated")
 
 
 def _scale(statement: Statement, estimand: Estimand) -> Comparison | None:
@@ -353,7 +356,7 @@ def _scale(statement: Statement, estimand: Estimand) -> Comparison | None:
     if len(scales) == 1 and scales[0] != "unknown":
         return Comparison("calibration scale", EQUAL, scales[0])
     detail = f"observations and background are on {' and '.join(scales)}"
-    item = _or_declared(statement, "calibration scale", detail)
+    item = difference(statement, "calibration scale", detail)
     if item.status == DECLARED:
         return item
     return Comparison("calibration scale", DECLARED, f"warning: {detail}; nothing was converted")
@@ -369,7 +372,7 @@ def _magnitude(statement: Statement, estimand: Estimand) -> Comparison | None:
     )
     if known / MAGNITUDE_FACTOR <= claimed <= known * MAGNITUDE_FACTOR:
         return Comparison("magnitude", EQUAL, detail)
-    return _or_declared(statement, "magnitude", f"{detail}: they cannot count the same")
+    return difference(statement, "magnitude", f"{detail}: they cannot count the same")
 
 
 _QUESTIONS: tuple[Callable[[Statement, Estimand], Comparison | None], ...] = (

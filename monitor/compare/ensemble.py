@@ -14,15 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor.compare.forms import Form
-from monitor.compare.quantity import MAIN, Answer, Variant
+from monitor.compare.quantity import CORRELATIONS, MAIN, Answer, Variant
 from monitor.compare.statistics import LEVEL, Estimate, stretched
 from monitor.errors import InputError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.components import Combined, ObservationModel
 from monitor.inversion.mismatch import BACKGROUND, background_components
 
-#: Correlations between epochs of a transport error that they share, all of which a verdict must survive.
-CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 #: What the candidate maps are called among the choices.
 MAP = "map"
 
@@ -126,7 +124,7 @@ def least_favourable(
 
     A level of one epoch does not depend on it.
     """
-    several = answers[0].totals.size > 1 and transport.common_sd > 0 and form.direction(2).size > 1
+    several = transport.common_sd > 0 and form.direction(answers[0].totals.size).size > 1
     tried = [
         replace(
             pool_choices(answers, [estimate_at(form, a, transport, c, level) for a in answers]),
@@ -135,6 +133,49 @@ def least_favourable(
         for c in (correlations if several else correlations[:1])
     ]
     return max(tried, key=lambda p: p.estimate.sigma)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is varied, one thing at a time, around the main solution; the candidate maps are always.
+
+    Factors multiply a fitted or stated value: a value that is 1.5 times another fits hourly data almost as
+    well, and times are seldom known to a factor of two.
+
+    Attributes
+    ----------
+    backgrounds
+        Of "network", "station" and "side": what shares one inflow process.
+    """
+
+    length_factors: tuple[float, ...] = (0.5, 2.0)
+    mismatch_time_factors: tuple[float, ...] = (0.5, 3.0)
+    mismatch_scale_factors: tuple[float, ...] = (0.7, 1.5)
+    background_time_factors: tuple[float, ...] = (0.5, 2.0)
+    backgrounds: tuple[str, ...] = ("station",)
+    leave_one_station_out: bool = True
+
+
+def variants_of(main: Variant, choices: Choices) -> list[Variant]:
+    """The main variant, the others, and those with a station left out.
+
+    A background that is the main one's, or that of a single station, is no other choice; nor has a network
+    of differences any.
+    """
+    problem = main.posterior.problem
+    own = problem.assumptions.background.per
+    found = [main, *(with_length(main, f) for f in choices.length_factors)]
+    found += [with_mismatch_time(main, f) for f in choices.mismatch_time_factors]
+    found += [with_mismatch_scale(main, f) for f in choices.mismatch_scale_factors]
+    found += [with_background_time(main, f) for f in choices.background_time_factors]
+    inlets = problem.table.inlets
+    alone = len(inlets) == 1
+    if not problem.assumptions.selection.differences:
+        others = [per for per in choices.backgrounds if per != own and not (alone and per != "side")]
+        found += [with_background(main, per) for per in others]
+    if choices.leave_one_station_out and not alone:
+        found += [without_station(main, k) for k in range(len(inlets))]
+    return found
 
 
 def with_length(variant: Variant, factor: float) -> Variant:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.compare.ensemble import CORRELATIONS, Pooled, estimate_at
+from monitor.compare.ensemble import Pooled, estimate_at
 from monitor.compare.forms import Change, Trend
 from monitor.compare.quantity import Answer, Estimator, Quantity
 from monitor.compare.statistics import LEVEL, detectable_sigmas
@@ -27,7 +27,7 @@ def detectable_before(quantity: Quantity, members: Sequence[Estimator], level: f
     if not seen:
         return np.nan
     worst = 0.0
-    for correlation in CORRELATIONS:
+    for correlation in quantity.correlations:
         variance = []
         for member in seen:
             totals = quantity.expected(member.pattern)

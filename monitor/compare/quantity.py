@@ -27,6 +27,8 @@ from monitor.inversion.totals import FixedEffect, Total
 
 #: The choice of the main variant.
 MAIN = "main"
+#: Correlations between epochs of a transport error that they share, all of which a verdict must survive.
+CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Quantity:
     form : Form, optional
         What is made of the totals.  If absent: a level of one epoch, a change between two, an underlying
         relative trend of more; a share where there is a rest.
+    correlations
+        Between epochs, of the transport error they share, each of which is tried; one where it is known.
     rest : tuple of Quantity
         Of a share: what is missing from the whole, in the same epoch, with maps of the same ids (those of the
         first map where an id is missing).
@@ -60,6 +64,7 @@ class Quantity:
     alternatives: Mapping[str, np.ndarray]
     transport: TransportScale = field(default_factory=TransportScale)
     form: Form | None = None
+    correlations: tuple[float, ...] = CORRELATIONS
     rest: tuple[Quantity, ...] = ()
 
     @cached_property
@@ -232,13 +237,9 @@ def estimator(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
     NumericalError
         When the observations do not see the pattern in an epoch, or cannot tell two parts of it apart.
     """
-    # the mean is the pattern times what the air says; any other prior mean would vote in the directions
-    # in which the candidate maps differ
-    problem = variant.posterior.problem
-    for block in dict.fromkeys(part.block for part in quantity.parts):
-        problem = problem.without_prior_mean(block)
+    problem = free_problem(quantity, variant.posterior.problem)
     posterior = replace(variant.posterior, problem=problem)
-    effects = [*quantity.effects(pattern), *_other_epochs(quantity, problem, pattern)]
+    effects = fixed_effects(quantity, problem, pattern)
     central, *others = posterior.estimators(quantity.totals(), effects)
     return Estimator(
         name=f"{pattern}, {variant.name}",
@@ -256,6 +257,22 @@ def estimator(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
         choice=variant.choice,
         rows=variant.rows,
     )
+
+
+def free_problem(quantity: Quantity, problem: InverseProblem) -> InverseProblem:
+    """The problem without a prior mean in the blocks asked about.
+
+    The mean is the pattern times what the air says; any other would vote in the directions in which the
+    candidate maps differ.
+    """
+    for block in dict.fromkeys(part.block for part in quantity.parts):
+        problem = problem.without_prior_mean(block)
+    return problem
+
+
+def fixed_effects(quantity: Quantity, problem: InverseProblem, pattern: str) -> list[FixedEffect]:
+    """All flat directions: the pattern in the epochs asked about, and in each other that is seen."""
+    return [*quantity.effects(pattern), *_other_epochs(quantity, problem, pattern)]
 
 
 def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dict[str, np.ndarray]:

@@ -223,7 +223,13 @@ class InversionSection(Model):
     )
     estimate_scales: bool = Field(True, description="fit the scales by marginal likelihood")
     transport_scale_sd: NonNegative = Field(
-        0.0, description="1σ of a multiplicative transport error common to all epochs (cancels in ratios)"
+        0.0, description="1σ of a multiplicative transport error that the epochs share"
+    )
+    transport_correlations: tuple[Fraction, ...] = Field(
+        (0.0, 0.3, 0.6, 0.9),
+        min_length=1,
+        description="correlations of that error between epochs that are tried, the least favourable counts; "
+        "one where it is known",
     )
     transport_epoch_sd: NonNegative = Field(
         0.0, description="1σ of a multiplicative transport error that differs between epochs"
@@ -235,9 +241,21 @@ class EnsembleSection(Model):
 
     local_hours: tuple[tuple[int, int], ...] = ()
     leave_one_station_out: bool = True
-    length_factors: tuple[Positive, ...] = Field((), description="factors on the fluxes' correlation length")
-    mismatch_time_factors: tuple[Positive, ...] = Field((), description="factors on the mismatch's time")
-    background_time_factors: tuple[Positive, ...] = Field((), description="factors on the inflow's time")
+    length_factors: tuple[Positive, ...] = Field(
+        (0.5, 2.0), description="factors on the fluxes' correlation length"
+    )
+    mismatch_time_factors: tuple[Positive, ...] = Field(
+        (0.5, 3.0), description="factors on the mismatch's time"
+    )
+    mismatch_scale_factors: tuple[Positive, ...] = Field(
+        (0.7, 1.5), description="factors on the mismatch's scales"
+    )
+    background_time_factors: tuple[Positive, ...] = Field(
+        (0.5, 2.0), description="factors on the inflow's time"
+    )
+    backgrounds: tuple[Literal["network", "station", "side"], ...] = Field(
+        ("station",), description="what else may share one inflow process"
+    )
 
 
 class ScanSection(Model):

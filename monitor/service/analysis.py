@@ -125,15 +125,12 @@ def solve_case(case: Case) -> Solved:
     """The main posterior and the ensemble that the city file asks for."""
     city = case.city
     main = judging.Variant(_hours_name(city.selection.local_hours), _solve(case, city.selection.local_hours))
-    variants = [main]
-    for hours in city.ensemble.local_hours:
-        variants.append(judging.Variant(_hours_name(hours), _solve(case, hours), choice="hours"))
-    variants += [judging.with_length(main, factor) for factor in city.ensemble.length_factors]
-    variants += [judging.with_mismatch_time(main, f) for f in city.ensemble.mismatch_time_factors]
-    variants += [judging.with_background_time(main, f) for f in city.ensemble.background_time_factors]
-    inlets = main.posterior.problem.table.inlets
-    if city.ensemble.leave_one_station_out and len(inlets) > 1:
-        variants += [judging.without_station(main, k) for k in range(len(inlets))]
+    choices = judging.Choices(**city.ensemble.model_dump(exclude={"local_hours"}))
+    variants = judging.variants_of(main, choices)
+    variants += [
+        judging.Variant(_hours_name(hours), _solve(case, hours), choice="hours")
+        for hours in city.ensemble.local_hours
+    ]
     regions = [r.as_domain() for r in city.region] or [Region("window", ())]
     return Solved(case, tuple(variants), region_fractions(regions, case.grid))
 
