@@ -29,6 +29,7 @@ from monitor.compare.ensemble import (
     with_mismatch_time,
     without_station,
 )
+from monitor.compare.epochs import compare_epochs
 from monitor.compare.forms import Level, Share
 from monitor.compare.plan import detectable_before, years_to_detect
 from monitor.compare.quantity import (
@@ -78,6 +79,7 @@ __all__ = [
     "decide",
     "estimator",
     "estimators",
+    "gate",
     "informative",
     "judge",
     "rule",
@@ -172,7 +174,6 @@ def judge(
     variants: Sequence[Variant],
     *,
     level: float = LEVEL,
-    epochs: Sequence[Comparison] = (),
 ) -> Verdict:
     """The verdict on a claim of level, change, trend or share.
 
@@ -182,10 +183,8 @@ def judge(
         The first is the main one; those with `station_out` check stability and do not enter the pool.
     level
         Of all intervals; less error is left to one look at the data of several.
-    epochs
-        Items of `monitor.compare.epochs.compare_epochs`, for the gate.
     """
-    items = (*compare_definitions(claim.definition, definition), *epochs)
+    items = gate(claim.definition, definition, quantity, variants[0])
     if not is_comparable(items):
         lost = tuple(f"{c.item}: {c.detail}" for c in items if c.status == "mismatch")
         return Verdict(NOT_COMPARABLE, lost, claim.as_json(), claim.unit, comparability=items)
@@ -193,6 +192,18 @@ def judge(
     answers = [m.at(m.residual) for m in members]
     support = support_of(quantity, variants[0], members, level)
     return decide(claim, quantity, answers, support, level=level, items=items)
+
+
+def gate(
+    statement: Statement, definition: Definition, quantity: Quantity, main: Variant
+) -> tuple[Comparison, ...]:
+    """Whether the claim is about what is estimated, and its epochs were seen in the same way."""
+    items = compare_definitions(statement, definition)
+    if len(quantity.epochs) == 1:
+        return items
+    problem = main.posterior.problem
+    offset = problem.assumptions.selection.utc_offset_h
+    return (*items, *compare_epochs(statement, problem.table, quantity.epochs, offset))
 
 
 def decide(
@@ -212,11 +223,13 @@ def decide(
     if not all(np.isfinite(a.covariance).all() for a in models):
         why = ("too-little-data",)
         return Verdict(UNDECIDED, why, claim.as_json(), claim.unit, comparability=items)
-    pooled = least_favourable(form, models, quantity.transport, level, quantity.correlations)
+    pooled = least_favourable(
+        form, models, quantity.transport, level, quantity.correlations, quantity.declared_sd
+    )
     correlation = pooled.correlation if np.isfinite(pooled.correlation) else 0.0
     members = []
     for found in answers:
-        estimate = estimate_at(form, found, quantity.transport, correlation, level)
+        estimate = estimate_at(form, found, quantity.transport, correlation, level, quantity.declared_sd)
         name = _choice(found, answers[0])
         members.append(Member(found.name, estimate, rule(claim, estimate), name))
     share = share_from_data(support, form.contrast(answers[0].totals, answers[0].covariance))

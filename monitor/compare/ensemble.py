@@ -96,21 +96,24 @@ def shared(transport: TransportScale, correlation: float) -> TransportScale:
 
 
 def estimate_at(
-    form: Form, found: Answer, transport: TransportScale, correlation: float, level: float = LEVEL
+    form: Form,
+    found: Answer,
+    transport: TransportScale,
+    correlation: float,
+    level: float = LEVEL,
+    declared_sd: float = 0.0,
 ) -> Estimate:
-    """What one member estimates, the multiplicative transport error added.
+    """What one member estimates, the multiplicative transport error and that of declared adjustments added.
 
-    Parts of one epoch share all of that error: in a share it drops out.
+    Parts of one epoch share all of the transport's error: in a share it drops out.
     """
     if not np.isfinite(found.covariance).all():
         return Estimate(np.nan, np.nan, np.nan, np.nan, level)
-    error = shared(transport, correlation)
-    one_epoch = form.is_ratio and form.direction(found.totals.size).size == 1
-    if one_epoch:
-        error = TransportScale()
-    return form.estimate(
-        found.totals, error.inflate(found.totals, found.covariance, ratio=form.is_ratio), level
-    )
+    one_epoch = form.direction(found.totals.size).size == 1
+    error = TransportScale() if form.is_ratio and one_epoch else shared(transport, correlation)
+    covariance = error.inflate(found.totals, found.covariance, ratio=form.is_ratio)
+    adjusted = declared_sd * found.totals * (np.arange(found.totals.size) == 0 if one_epoch else 1.0)
+    return form.estimate(found.totals, covariance + np.diag(adjusted**2), level)
 
 
 def least_favourable(
@@ -119,19 +122,18 @@ def least_favourable(
     transport: TransportScale,
     level: float = LEVEL,
     correlations: Sequence[float] = CORRELATIONS,
+    declared_sd: float = 0.0,
 ) -> Pooled:
     """The pooled estimate at the correlation of the shared error that leaves the widest interval.
 
     A level of one epoch does not depend on it.
     """
     several = transport.common_sd > 0 and form.direction(answers[0].totals.size).size > 1
-    tried = [
-        replace(
-            pool_choices(answers, [estimate_at(form, a, transport, c, level) for a in answers]),
-            correlation=c if several else np.nan,
-        )
-        for c in (correlations if several else correlations[:1])
-    ]
+    tried = []
+    for correlation in correlations if several else correlations[:1]:
+        estimates = [estimate_at(form, a, transport, correlation, level, declared_sd) for a in answers]
+        pooled = pool_choices(answers, estimates)
+        tried.append(replace(pooled, correlation=correlation if several else np.nan))
     return max(tried, key=lambda p: p.estimate.sigma)
 
 

@@ -32,7 +32,8 @@ def detectable_before(quantity: Quantity, members: Sequence[Estimator], level: f
         for member in seen:
             totals = quantity.expected(member.pattern)
             stated = Answer(member.name, totals, member.covariance, {}, False)
-            variance.append(estimate_at(form, stated, quantity.transport, correlation, level).sigma ** 2)
+            found = estimate_at(form, stated, quantity.transport, correlation, level, quantity.declared_sd)
+            variance.append(found.sigma**2)
         worst = max(worst, float(np.mean(variance)))
     degrees = float(len(quantity.epochs) - 2) if _is_underlying(quantity) else np.inf
     return detectable_sigmas(level, degrees) * float(np.sqrt(worst))
@@ -51,7 +52,9 @@ def years_to_detect(quantity: Quantity, main: Answer, pooled: Pooled, claimed: f
         length = float(np.mean([e.hours for e in quantity.epochs])) / _HOURS_PER_YEAR
         ratio = 1.0 + pooled.estimate.value
         kept = 0.0 if np.isnan(pooled.correlation) else t.common_sd**2 * (1 - pooled.correlation)
-        floor = float(np.sqrt(pooled.between**2 + 2 * ratio**2 * (t.epoch_sd**2 + kept)))
+        floor = float(
+            np.sqrt(pooled.between**2 + 2 * ratio**2 * (t.epoch_sd**2 + quantity.declared_sd**2 + kept))
+        )
         floor = min(sigmas * floor, pooled.estimate.detectable)
         return years_each(length, pooled.estimate.detectable, floor, claimed)
     if isinstance(form, Trend):

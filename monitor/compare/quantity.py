@@ -27,6 +27,8 @@ from monitor.inversion.totals import FixedEffect, Total
 
 #: The choice of the main variant.
 MAIN = "main"
+#: Fewer observations than these in an epoch are a handful.
+_FEW = 20
 #: Correlations between epochs of a transport error that they share, all of which a verdict must survive.
 CORRELATIONS = (0.0, 0.3, 0.6, 0.9)
 
@@ -49,6 +51,8 @@ class Quantity:
         relative trend of more; a share where there is a rest.
     correlations
         Between epochs, of the transport error they share, each of which is tried; one where it is known.
+    declared_sd
+        Relative 1σ of what a claim declares to differ, in each epoch on its own; of a share in the part.
     rest : tuple of Quantity
         Of a share: what is missing from the whole, in the same epoch, with maps of the same ids (those of the
         first map where an id is missing).
@@ -65,6 +69,7 @@ class Quantity:
     transport: TransportScale = field(default_factory=TransportScale)
     form: Form | None = None
     correlations: tuple[float, ...] = CORRELATIONS
+    declared_sd: float = 0.0
     rest: tuple[Quantity, ...] = ()
 
     @cached_property
@@ -111,19 +116,28 @@ class Quantity:
         In a cell that the region's edge cuts, the part inside counts in full and the part outside not at
         all: weighing both by the cell's coverage would hide some of a change that ends at the edge.
         """
-        out: list[FixedEffect] = []
         nothing = dict.fromkeys((total.name for total in self.totals()), 0.0)
+        out = []
+        for k, epoch in enumerate(self.epochs):
+            for n, block, flux in self.pieces(pattern):
+                adds = nothing
+                if n is not None:
+                    size = float(self.parts[n].weight @ self.parts[n].map_of(pattern))
+                    adds = nothing | {_name(self.parts[n], n, j): size for j in range(len(self.epochs))}
+                where = "outside" if n is None else f"inside {n}"
+                out.append(FixedEffect(f"{block} {k} {where}", block, flux, epoch, adds))
+        return out
+
+    def pieces(self, pattern: str) -> list[tuple[int | None, str, np.ndarray]]:
+        """(part or None outside all of them, block, flux (n_cells,)) of the map, where there is any."""
+        out: list[tuple[int | None, str, np.ndarray]] = []
         for block in dict.fromkeys(part.block for part in self.parts):
             mine = [(n, part) for n, part in enumerate(self.parts) if part.block == block]
             flux = mine[0][1].map_of(pattern)
-            outside = flux * (1.0 - np.clip(sum(part.fraction for _, part in mine), 0.0, 1.0))
-            for k, epoch in enumerate(self.epochs):
-                for n, part in mine:
-                    own = {_name(part, n, j): float(part.weight @ flux) for j in range(len(self.epochs))}
-                    name = f"{_name(part, n, k)} inside"
-                    out.append(FixedEffect(name, block, flux * part.fraction, epoch, nothing | own))
-                out.append(FixedEffect(f"{block} {k} outside", block, outside, epoch, nothing))
-        return [effect for effect in out if float(np.abs(effect.field) @ self.area_m2) > 0]
+            covered = np.clip(np.sum([part.fraction for _, part in mine], axis=0), 0.0, 1.0)
+            out += [(n, block, flux * part.fraction) for n, part in mine]
+            out.append((None, block, flux * (1.0 - covered)))
+        return [(n, block, flux) for n, block, flux in out if float(np.abs(flux) @ self.area_m2) > 0]
 
 
 def _name(part: Quantity, n: int, epoch: int) -> str:
@@ -288,17 +302,21 @@ def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dic
 
 
 def _other_epochs(quantity: Quantity, problem: InverseProblem, pattern: str) -> list[FixedEffect]:
-    """The pattern, free in each epoch that is not asked about and is seen.
+    """The pattern, inside and outside, free in each epoch that is not asked about and is seen.
 
     Fluxes are correlated in time: a prior mean wrong in all epochs, held in one, would pull at the others.
+    An epoch of a handful of observations cannot tell inside from outside, and is free as a whole.
     """
-    blocks = {part.block: part.map_of(pattern) for part in reversed(quantity.parts)}
-    effects = [
-        FixedEffect(f"epoch {name}", block, flux, epoch)
-        for block, flux in blocks.items()
-        for name, epoch in problem.epochs.items()
-        if not any(epoch.overlaps(asked) for asked in quantity.epochs)
-    ]
+    start = problem.table.start
+    effects = []
+    for name, epoch in problem.epochs.items():
+        if any(epoch.overlaps(asked) for asked in quantity.epochs):
+            continue
+        pieces = quantity.pieces(pattern)
+        if np.sum((start >= epoch.start64) & (start < epoch.end64)) < _FEW:
+            blocks = dict.fromkeys(block for _, block, _ in pieces)
+            pieces = [(None, b, np.sum([f for _, o, f in pieces if o == b], axis=0)) for b in blocks]
+        effects += [FixedEffect(f"epoch {name} {n}", block, flux, epoch) for n, block, flux in pieces]
     return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
 
 

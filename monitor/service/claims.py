@@ -76,11 +76,8 @@ def _as_due(found: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
 def _judge(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...], level: float) -> dict[str, Any]:
     text, definition = _claim_text(claim, one, epochs), _estimand(claim, one, epochs)
     quantity = _quantity(claim, one, epochs)
-    # what a declared difference may be wrong by is as uncertain as a transport error of each epoch
     declared = declared_sd(compare_definitions(text.definition, definition))
-    transport = quantity.transport
-    transport = replace(transport, epoch_sd=float(np.hypot(transport.epoch_sd, declared)))
-    quantity = replace(quantity, transport=transport)
+    quantity = replace(quantity, declared_sd=declared)
     return judging.judge(text, definition, quantity, one.variants, level=level).as_json()
 
 
@@ -156,6 +153,7 @@ def _part(
         patterns={name: flat(dataset) for name, dataset in maps.items()},
         alternatives=alternatives,
         transport=transport_of(one.case),
+        correlations=one.case.inversion.transport_correlations,
     )
 
 

@@ -250,10 +250,13 @@ def _blocks() -> list[str]:
 
 
 def _inversions(settings: TwinSettings) -> list[str]:
+    transport = {"transport_epoch_sd": 0.01, "transport_correlations": [1.0]}
+
     def inversion(species: str, background: dict[str, Any], mismatch: dict[str, Any], **rest: Any) -> str:
         return "".join(
             [
-                _table("[inversion]", species=species, **rest, transport_epoch_sd=0.01),
+                # one model errs in both seasons: its error is shared but for what differs between epochs
+                _table("[inversion]", species=species, **rest, **transport),
                 _table("inversion.background", per="network", **background),
                 _table("inversion.mismatch", **mismatch),
             ]

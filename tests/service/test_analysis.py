@@ -60,6 +60,7 @@ CITY = {
 CHANGE = {
     "id": "cut", "kind": "change", "statement": "cut by a fifth", "region": "west", "species": "co2",
     "epochs": ["base", "target"], "value": -0.2, "unit": "1", "margin": 0.1,
+    "adjustments": ["months: March and April"],
 }  # fmt: skip
 LEVEL = {
     "id": "level", "kind": "level", "statement": "this much", "region": "window", "species": "co2",
