@@ -286,7 +286,8 @@ def free_problem(quantity: Quantity, problem: InverseProblem) -> InverseProblem:
 
 def fixed_effects(quantity: Quantity, problem: InverseProblem, pattern: str) -> list[FixedEffect]:
     """All flat directions: the pattern in the epochs asked about, and in each other that is seen."""
-    return [*quantity.effects(pattern), *_other_epochs(quantity, problem, pattern)]
+    pieces = [(block, flux) for _, block, flux in quantity.pieces(pattern)]
+    return [*quantity.effects(pattern), *other_epochs(problem, quantity.epochs, pieces)]
 
 
 def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dict[str, np.ndarray]:
@@ -301,22 +302,24 @@ def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dic
     return shows
 
 
-def _other_epochs(quantity: Quantity, problem: InverseProblem, pattern: str) -> list[FixedEffect]:
-    """The pattern, inside and outside, free in each epoch that is not asked about and is seen.
+def other_epochs(
+    problem: InverseProblem, asked: Sequence[Interval], pieces: Sequence[tuple[str, np.ndarray]]
+) -> list[FixedEffect]:
+    """Each piece (block, flux) of a map, free in each epoch that is not asked about and is seen.
 
     Fluxes are correlated in time: a prior mean wrong in all epochs, held in one, would pull at the others.
-    An epoch of a handful of observations cannot tell inside from outside, and is free as a whole.
+    An epoch of a handful of observations cannot tell the pieces of a block apart: there they are free as one.
     """
     start = problem.table.start
     effects = []
     for name, epoch in problem.epochs.items():
-        if any(epoch.overlaps(asked) for asked in quantity.epochs):
+        if any(epoch.overlaps(other) for other in asked):
             continue
-        pieces = quantity.pieces(pattern)
+        free = list(pieces)
         if np.sum((start >= epoch.start64) & (start < epoch.end64)) < _FEW:
-            blocks = dict.fromkeys(block for _, block, _ in pieces)
-            pieces = [(None, b, np.sum([f for _, o, f in pieces if o == b], axis=0)) for b in blocks]
-        effects += [FixedEffect(f"epoch {name} {n}", block, flux, epoch) for n, block, flux in pieces]
+            blocks = dict.fromkeys(block for block, _ in pieces)
+            free = [(b, np.sum([flux for own, flux in pieces if own == b], axis=0)) for b in blocks]
+        effects += [FixedEffect(f"epoch {name} {n}", b, flux, epoch) for n, (b, flux) in enumerate(free)]
     return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor.compare.claims import Quantity
+from monitor.compare.quantity import other_epochs
 from monitor.compare.statistics import LEVEL, Estimate
 from monitor.compare.terms import NOT_TESTED, Gap, Term
 from monitor.compare.verdict import LEAST_RESPONSE, NOT_COMPARABLE, number
@@ -165,12 +166,11 @@ def free_sectors(
         )
     whole = fields.sum(axis=0)
     outside = whole * (1.0 - quantity.fraction)
-    none = dict.fromkeys(names, 0.0)
-    others = [e for e in problem.epochs.values() if not e.overlaps(epoch)]
-    rest = [FixedEffect("outside", quantity.block, outside, epoch, none)]
-    rest += [FixedEffect(f"epoch {e}", quantity.block, whole, e, none) for e in others]
+    around = FixedEffect("outside", quantity.block, outside, epoch, dict.fromkeys(names, 0.0))
     # a sector that is not seen is an error; what is around it and not seen is of no matter
-    rest = [e for e in rest if np.any(problem.effect(e.block, e.field, e.interval))]
+    rest = [around] if np.any(problem.effect(quantity.block, outside, epoch)) else []
+    pieces = [(quantity.block, whole * quantity.fraction), (quantity.block, outside)]
+    rest += other_epochs(problem, quantity.epochs, pieces)
     found = replace(posterior, problem=problem).totals(totals, [*effects, *rest])
     return found.shift, quantity.transport.inflate(found.shift, found.covariance, np.zeros(len(totals)))
 
