@@ -1,0 +1,198 @@
+"""A plume near the ground, over a hundred metres: what a source there adds at a point or along a light path.
+
+Mean wind and growth follow similarity in the surface layer (van Ulden 1978, Atmos. Environ. 12, 2125; Horst
+1979, Atmos. Environ. 13, 797; Horst and Weil 1992, Boundary-Layer Meteorol. 59, 279).  With the mean height
+z̄(x) of the plume, its advection speed U = u(0.6 z̄) and shape s = 1.5::
+
+    dz̄/dx = m κ² / {[ln(p z̄/z₀) − ψ(p z̄/L)] φ_h(p z̄/L)},   p = 1.55
+    C = Q/U · A/z̄ exp(−(B z/z̄)ˢ) · exp(−y²/2σ_y²) / (√2π σ_y),   σ_y = σ_θ x
+
+The growth m, the roughness z₀ and the turning of the wind vane are free, because no table of stability classes
+knows them; σ_θ is given per interval.  Flat ground, steady wind over the interval, a source at the ground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+from scipy.special import gamma
+
+VON_KARMAN: Final = 0.4
+#: Molar gas constant [J mol⁻¹ K⁻¹].
+GAS_CONSTANT: Final = 8.314462618
+#: Exponent of the vertical profile, and the constants of its zeroth and first moment (Horst and Weil 1992).
+SHAPE: Final = 1.5
+_B: Final = float(gamma(2 / SHAPE) / gamma(1 / SHAPE))
+_A: Final = float(SHAPE * gamma(2 / SHAPE) / gamma(1 / SHAPE) ** 2)
+_P: Final = 1.55
+_ADVECTION: Final = 0.6
+#: Similarity is not extrapolated beyond these z/L (Högström 1988; very stable profiles become log-linear no more).
+_MOST_UNSTABLE, _MOST_STABLE = -5.0, 1.0
+#: Mean height where the growth begins, and the largest that is followed [m].
+_FIRST_M, _LAST_M = 0.15, 80.0
+#: Nodes of the Gauss-Legendre rule along a path: 2 m apart on a path of 80 m.
+_NODES: Final = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Air:
+    """The air of each interval, shape (t,).
+
+    Attributes
+    ----------
+    speed_m_s, from_deg : (t,)
+        Wind speed at `anemometer_m`, and where it comes from, clockwise from the +y axis.
+    obukhov_m : (t,)
+        Obukhov length; negative by day.
+    spread : (t,)
+        σ_θ, the standard deviation of the horizontal direction [rad] seen by the plume.
+    temperature_k, pressure_pa : (t,)
+    anemometer_m : float
+    """
+
+    speed_m_s: np.ndarray
+    from_deg: np.ndarray
+    obukhov_m: np.ndarray
+    spread: np.ndarray
+    temperature_k: np.ndarray
+    pressure_pa: np.ndarray
+    anemometer_m: float
+
+
+@dataclass(frozen=True, eq=False)
+class Inlets:
+    """Where each observation (n,) looked: from (x1, y1) to (x2, y2), one and the same for a point [m].
+
+    `interval` (n,) is the row of `Air`; `height_m` above ground.
+    """
+
+    x1: np.ndarray
+    y1: np.ndarray
+    x2: np.ndarray
+    y2: np.ndarray
+    height_m: np.ndarray
+    interval: np.ndarray
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """What is estimated with the source: growth m, σ_θ's factor, z₀ [m], turn of the vane [degrees]."""
+
+    growth: float = 1.0
+    lateral: float = 1.0
+    roughness_m: float = 0.03
+    turn_deg: float = 0.0
+
+
+def stability_momentum(zeta: np.ndarray) -> np.ndarray:
+    """ψ of the wind profile (Businger-Dyer; Paulson 1970): u = u*/κ [ln(z/z₀) − ψ(z/L)]."""
+    zeta = np.clip(zeta, _MOST_UNSTABLE, _MOST_STABLE)
+    x = (1 - 16 * np.minimum(zeta, 0)) ** 0.25
+    unstable = 2 * np.log((1 + x) / 2) + np.log((1 + x**2) / 2) - 2 * np.arctan(x) + np.pi / 2
+    return np.where(zeta < 0, unstable, -5 * zeta)
+
+
+def stability_heat(zeta: np.ndarray) -> np.ndarray:
+    """φ_h of the diffusivity K = κ u* z/φ_h (Businger-Dyer)."""
+    zeta = np.clip(zeta, _MOST_UNSTABLE, _MOST_STABLE)
+    return np.where(zeta < 0, (1 - 16 * np.minimum(zeta, 0)) ** -0.5, 1 + 5 * np.maximum(zeta, 0))
+
+
+def wind_factor(height_m: np.ndarray, obukhov_m: np.ndarray, roughness_m: float) -> np.ndarray:
+    """ln(z/z₀) − ψ(z/L) + ψ(z₀/L), proportional to the mean wind; not below that of 2 z₀."""
+    z = np.maximum(height_m, 2 * roughness_m)
+    factor = (
+        np.log(z / roughness_m)
+        - stability_momentum(z / obukhov_m)
+        + stability_momentum(roughness_m / obukhov_m)
+    )
+    return np.maximum(factor, np.log(2.0))
+
+
+class _Growth:
+    """z̄ by distance and 1/L for one roughness: a table in ln x and asinh(1/L), read by linear interpolation."""
+
+    def __init__(self, roughness_m: float) -> None:
+        self.stability = np.linspace(-3.0, 3.0, 61)
+        inverse = np.sinh(self.stability)
+        inverse = np.where(np.abs(inverse) < 1e-9, 1e-9, inverse)
+        height = np.geomspace(_FIRST_M, _LAST_M, 160)
+        u = wind_factor(_P * height, 1 / inverse[:, None], roughness_m)
+        slope = u * stability_heat(_P * height * inverse[:, None]) / VON_KARMAN**2
+        steps = 0.5 * (slope[:, 1:] + slope[:, :-1]) * np.diff(height)
+        distance = np.concatenate([np.zeros((inverse.size, 1)), np.cumsum(steps, axis=1)], axis=1)
+        self.log_x = np.linspace(np.log(0.1), np.log(2000.0), 200)
+        self.table = np.array([np.interp(np.exp(self.log_x), row, height) for row in distance])
+
+    def at(self, distance_m: np.ndarray, inverse_obukhov: np.ndarray) -> np.ndarray:
+        row = (np.arcsinh(inverse_obukhov) - self.stability[0]) / (self.stability[1] - self.stability[0])
+        column = (np.log(np.maximum(distance_m, 0.1)) - self.log_x[0]) / (self.log_x[1] - self.log_x[0])
+        return np.asarray(map_coordinates(self.table, [row, column], order=1, mode="nearest"))
+
+
+def enhancement(
+    source_m: tuple[float, float],
+    inlets: Inlets,
+    air: Air,
+    dispersion: Dispersion,
+    *,
+    molar_mass_g_mol: float,
+) -> np.ndarray:
+    """Mole fraction that one gram a minute at `source_m` adds, averaged along each path (n,) [µmol mol⁻¹].
+
+    Identities: ∫∫ C U dy dz over a plane across the wind is the rate (with the wind of each height in the place
+    of U within 6 %, in very stable air 10 %); turning sources, inlets and wind
+    together changes nothing.
+    """
+    found = np.empty(inlets.x1.size)
+    point = (inlets.x1 == inlets.x2) & (inlets.y1 == inlets.y2)
+    node, weight = np.polynomial.legendre.leggauss(_NODES)
+    growth = _growth(dispersion.roughness_m)
+    for rows, at, share in (
+        (point, np.zeros(1), np.ones(1)),
+        (~point, 0.5 * (node + 1), 0.5 * weight),
+    ):
+        if not rows.any():
+            continue
+        east = inlets.x1[rows, None] + at * (inlets.x2 - inlets.x1)[rows, None] - source_m[0]
+        north = inlets.y1[rows, None] + at * (inlets.y2 - inlets.y1)[rows, None] - source_m[1]
+        t = inlets.interval[rows]
+        density = _density(east, north, inlets.height_m[rows], t, air, dispersion, growth)
+        volume = GAS_CONSTANT * air.temperature_k[t] / (air.pressure_pa[t] * molar_mass_g_mol)
+        found[rows] = (density @ share) * volume * 1e6 / 60.0
+    return found
+
+
+@lru_cache(maxsize=64)
+def _growth(roughness_m: float) -> _Growth:
+    return _Growth(roughness_m)
+
+
+def _density(
+    east: np.ndarray,
+    north: np.ndarray,
+    height_m: np.ndarray,
+    interval: np.ndarray,
+    air: Air,
+    dispersion: Dispersion,
+    growth: _Growth,
+) -> np.ndarray:
+    """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at offsets (n, k) from the source."""
+    towards = np.deg2rad(air.from_deg[interval] + dispersion.turn_deg + 180.0)[:, None]
+    along = east * np.sin(towards) + north * np.cos(towards)
+    across = east * np.cos(towards) - north * np.sin(towards)
+    inverse = np.broadcast_to(1 / air.obukhov_m[interval][:, None], along.shape)
+    down = np.maximum(along, 0.1)
+    mean_height = growth.at(dispersion.growth * down, inverse)
+    roughness = dispersion.roughness_m
+    reference = wind_factor(np.asarray(air.anemometer_m), 1 / inverse[:, :1], roughness)
+    speed = air.speed_m_s[interval][:, None] / reference
+    speed = speed * wind_factor(_ADVECTION * mean_height, 1 / inverse, roughness)
+    vertical = _A / mean_height * np.exp(-((_B * height_m[:, None] / mean_height) ** SHAPE))
+    sigma = dispersion.lateral * air.spread[interval][:, None] * down
+    lateral = np.exp(-0.5 * (across / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
+    return np.where(along > 0.1, vertical * lateral / speed, 0.0)
