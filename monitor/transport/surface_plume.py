@@ -7,8 +7,8 @@ z̄(x) of the plume, its advection speed U = u(0.6 z̄) and shape s = 1.5::
     dz̄/dx = m κ² / {[ln(p z̄/z₀) − ψ(p z̄/L)] φ_h(p z̄/L)},   p = 1.55
     C = Q/U · A/z̄ exp(−(B z/z̄)ˢ) · exp(−y²/2σ_y²) / (√2π σ_y),   σ_y = σ_θ x
 
-The growth m, the roughness z₀ and the turning of the wind vane are free, because no table of stability classes
-knows them; σ_θ is given per interval.  Flat ground, steady wind over the interval, a source at the ground.
+The growth m, the roughness z₀, a factor of σ_θ and the turning of the wind vane are free, because no table of
+stability classes knows them.  Flat ground, steady wind over the interval, a source at the ground.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _B: Final = float(gamma(2 / SHAPE) / gamma(1 / SHAPE))
 _A: Final = float(SHAPE * gamma(2 / SHAPE) / gamma(1 / SHAPE) ** 2)
 _P: Final = 1.55
 _ADVECTION: Final = 0.6
-#: Similarity is not extrapolated beyond these z/L (Högström 1988; very stable profiles become log-linear no more).
+#: Similarity is not extrapolated beyond these z/L (Högström 1988).
 _MOST_UNSTABLE, _MOST_STABLE = -5.0, 1.0
 #: Mean height where the growth begins, and the largest that is followed [m].
 _FIRST_M, _LAST_M = 0.15, 80.0
@@ -114,7 +114,7 @@ def wind_factor(height_m: np.ndarray, obukhov_m: np.ndarray, roughness_m: float)
 
 
 class _Growth:
-    """z̄ by distance and 1/L for one roughness: a table in ln x and asinh(1/L), read by linear interpolation."""
+    """z̄ by distance and 1/L for one roughness: a table in ln x and asinh(1/L), read linearly."""
 
     def __init__(self, roughness_m: float) -> None:
         self.stability = np.linspace(-3.0, 3.0, 61)
@@ -144,9 +144,8 @@ def enhancement(
 ) -> np.ndarray:
     """Mole fraction that one gram a minute at `source_m` adds, averaged along each path (n,) [µmol mol⁻¹].
 
-    Identities: ∫∫ C U dy dz over a plane across the wind is the rate (with the wind of each height in the place
-    of U within 6 %, in very stable air 10 %); turning sources, inlets and wind
-    together changes nothing.
+    Identities: ∫∫ C U dy dz over a plane across the wind is the rate (with the wind of each height in
+    place of U within 6 %, in very stable air 10 %); turning sources, inlets and wind together changes nothing.
     """
     found = np.empty(inlets.x1.size)
     point = (inlets.x1 == inlets.x2) & (inlets.y1 == inlets.y2)

@@ -1,4 +1,4 @@
-"""The plume of the surface layer: it keeps its mass, its path average is an integral, and it knows no north."""
+"""The plume of the surface layer: mass is kept, a path is an integral, and no direction is special."""
 
 from dataclasses import replace
 
