@@ -93,13 +93,13 @@ def stability_momentum(zeta: np.ndarray) -> np.ndarray:
     zeta = np.clip(zeta, _MOST_UNSTABLE, _MOST_STABLE)
     x = (1 - 16 * np.minimum(zeta, 0)) ** 0.25
     unstable = 2 * np.log((1 + x) / 2) + np.log((1 + x**2) / 2) - 2 * np.arctan(x) + np.pi / 2
-    return np.where(zeta < 0, unstable, -5 * zeta)
+    return np.asarray(np.where(zeta < 0, unstable, -5 * zeta))
 
 
 def stability_heat(zeta: np.ndarray) -> np.ndarray:
     """φ_h of the diffusivity K = κ u* z/φ_h (Businger-Dyer)."""
     zeta = np.clip(zeta, _MOST_UNSTABLE, _MOST_STABLE)
-    return np.where(zeta < 0, (1 - 16 * np.minimum(zeta, 0)) ** -0.5, 1 + 5 * np.maximum(zeta, 0))
+    return np.asarray(np.where(zeta < 0, (1 - 16 * np.minimum(zeta, 0)) ** -0.5, 1 + 5 * np.maximum(zeta, 0)))
 
 
 def wind_factor(height_m: np.ndarray, obukhov_m: np.ndarray, roughness_m: float) -> np.ndarray:
@@ -110,7 +110,7 @@ def wind_factor(height_m: np.ndarray, obukhov_m: np.ndarray, roughness_m: float)
         - stability_momentum(z / obukhov_m)
         + stability_momentum(roughness_m / obukhov_m)
     )
-    return np.maximum(factor, np.log(2.0))
+    return np.asarray(np.maximum(factor, np.log(2.0)))
 
 
 class _Growth:
@@ -145,7 +145,8 @@ def enhancement(
     """Mole fraction that one gram a minute at `source_m` adds, averaged along each path (n,) [µmol mol⁻¹].
 
     Identities: ∫∫ C U dy dz over a plane across the wind is the rate (with the wind of each height in
-    place of U within 6 %, in very stable air 10 %); turning sources, inlets and wind together changes nothing.
+    place of U within 6 %, in very stable air 10 %); turning sources, inlets and wind together changes
+    nothing.
     """
     found = np.empty(inlets.x1.size)
     point = (inlets.x1 == inlets.x2) & (inlets.y1 == inlets.y2)
