@@ -30,19 +30,10 @@ from monitor.compare.ensemble import (
     without_station,
 )
 from monitor.compare.epochs import compare_epochs
+from monitor.compare.estimator import MAIN, Answer, Estimator, Variant, answer, estimator, estimators
 from monitor.compare.forms import Level, Share
 from monitor.compare.plan import detectable_before, years_to_detect
-from monitor.compare.quantity import (
-    MAIN,
-    Answer,
-    Estimator,
-    Quantity,
-    Variant,
-    answer,
-    estimator,
-    estimators,
-    informative,
-)
+from monitor.compare.quantity import Quantity
 from monitor.compare.statistics import (
     LEVEL,
     Estimate,
@@ -80,7 +71,6 @@ __all__ = [
     "estimator",
     "estimators",
     "gate",
-    "informative",
     "judge",
     "rule",
     "share_from_data",
@@ -156,12 +146,11 @@ def support_of(
     quantity: Quantity, main: Variant, members: Sequence[Estimator], level: float = LEVEL
 ) -> Support:
     """Of a solved problem."""
-    found = informative(quantity, main.posterior)
     return Support(
         loo_coverage=main.posterior.diagnostics.loo_coverage,
         n_observations=main.posterior.problem.table.n,
-        prior_covariance=found.prior_covariance,
-        posterior_covariance=found.covariance,
+        prior_covariance=members[0].prior,
+        posterior_covariance=members[0].informed,
         detectable_before=detectable_before(quantity, members, level),
         correlations=correlations(quantity, main, members[0]),
     )

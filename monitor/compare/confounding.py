@@ -16,8 +16,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from monitor.compare.estimator import Estimator, Variant
 from monitor.compare.forms import Change, Trend
-from monitor.compare.quantity import Estimator, Quantity, Variant, fixed_effects, free_problem
+from monitor.compare.quantity import Quantity, fixed_effects, free_problem
 from monitor.inversion.mismatch import BACKGROUND
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import solve_factored

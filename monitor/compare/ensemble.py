@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from monitor.compare.estimator import MAIN, Answer, Variant
 from monitor.compare.forms import Form
-from monitor.compare.quantity import CORRELATIONS, MAIN, Answer, Variant
+from monitor.compare.quantity import CORRELATIONS
 from monitor.compare.statistics import LEVEL, Estimate, stretched
 from monitor.errors import InputError
 from monitor.inversion.assumptions import TransportScale

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from monitor.compare.ensemble import Pooled, estimate_at
+from monitor.compare.estimator import Answer, Estimator
 from monitor.compare.forms import Change, Trend
-from monitor.compare.quantity import Answer, Estimator, Quantity
+from monitor.compare.quantity import Quantity
 from monitor.compare.statistics import LEVEL, detectable_sigmas
 from monitor.compare.trends import Planned, epochs_to_detect, years_each
 

@@ -1,15 +1,13 @@
-"""What is claimed about, and its estimator: totals with a flat prior along the claimed pattern.
+"""What is claimed about: totals, and the patterns that have a flat prior in them.
 
 The claimed quantity enters with a flat prior along its pattern, inside and outside the region and in each
-epoch on its own, so that the prior does not vote; everything else keeps its covariance.  The estimator is
-linear, T̂ = K r, with a gain and a covariance that need no observations: one factorised problem answers for
-as many sets of observations as one likes.
+epoch on its own, so that the prior does not vote; everything else keeps its covariance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,15 +16,10 @@ from monitor import units
 from monitor.compare.forms import Change, Form, Level, Share, Trend
 from monitor.compare.trends import decimal_years
 from monitor.domain import Interval
-from monitor.errors import NumericalError
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import Posterior
 from monitor.inversion.problem import InverseProblem
-from monitor.inversion.solution import TotalEstimate
 from monitor.inversion.totals import FixedEffect, Total
 
-#: The choice of the main variant.
-MAIN = "main"
 #: Fewer observations than these in an epoch are a handful.
 _FEW = 20
 #: Correlations between epochs of a transport error that they share, all of which a verdict must survive.
@@ -144,135 +137,6 @@ def _name(part: Quantity, n: int, epoch: int) -> str:
     return f"{part.region} {epoch}" if n == 0 else f"{part.region} {epoch} rest {n}"
 
 
-@dataclass(frozen=True, eq=False)
-class Variant:
-    """One defensible way to solve the problem.
-
-    Attributes
-    ----------
-    choice
-        What was chosen otherwise than in the main variant ("length", "hours", …); "main" of that.
-    station_out
-        With a station left out: checks stability and stays out of the pool.
-    rows
-        The main problem's observations that it uses; `None` where the observations are others.
-    """
-
-    name: str
-    posterior: Posterior
-    station_out: bool = False
-    choice: str = MAIN
-    rows: np.ndarray | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """Totals by one variant and one pattern, from one set of observations.
-
-    Attributes
-    ----------
-    totals, covariance : (k,), (k, k)
-        With the variance between hyperparameters and inflated to what left-out days show; without the
-        multiplicative transport error.
-    responses : mapping of layout -> float
-        How much of a true change, level or share in another layout of the same total would show.
-    """
-
-    name: str
-    totals: np.ndarray
-    covariance: np.ndarray
-    responses: Mapping[str, float]
-    station_out: bool
-    pattern: str = ""
-    choice: str = MAIN
-
-
-@dataclass(frozen=True, eq=False)
-class Estimator:
-    """T̂ = K r of one quantity by one variant and one pattern: everything but the observations.
-
-    Attributes
-    ----------
-    gain : (k, n)
-    covariance : (k, k)
-        At the hyperparameters, not inflated; needs no observations.
-    moved : (q, k, n)
-        Gains at neighbouring hyperparameters less `gain`.
-    shows : mapping of layout -> (k, j)
-        What the totals show of a unit of that layout in each epoch.
-    residual : (n,)
-        Of the observations at hand: y − b_a and what blocks that are not asked about predict.
-    rows : (n,) or None
-        As in `Variant`: `at(residual[rows])` answers for a residual of the main problem.
-    """
-
-    name: str
-    form: Form
-    gain: np.ndarray
-    covariance: np.ndarray
-    moved: np.ndarray
-    shows: Mapping[str, np.ndarray]
-    residual: np.ndarray
-    inflation: float
-    station_out: bool = False
-    pattern: str = ""
-    choice: str = MAIN
-    rows: np.ndarray | None = None
-
-    @property
-    def is_blind(self) -> bool:
-        """Whether the observations do not see what is asked."""
-        return not np.isfinite(self.covariance).all()
-
-    def at(self, residual: np.ndarray, inflation: float | None = None) -> Answer:
-        """The answer to a residual (n,); the variances are inflated as for the data at hand if not given."""
-        about = (self.station_out, self.pattern, self.choice)
-        if self.is_blind:
-            return Answer(self.name, self.gain[:, 0], self.covariance, {}, *about)
-        totals = self.gain @ residual
-        shifts = self.moved @ residual
-        covariance = (self.inflation if inflation is None else inflation) * self.covariance
-        covariance = covariance + 0.5 * shifts.T @ shifts
-        contrast = self.form.contrast(totals, covariance)
-        direction = self.form.direction(totals.size)
-        whole = float(contrast[: direction.size] @ direction)
-        responses = {
-            name: float(contrast @ shown @ direction) / whole if whole else np.nan
-            for name, shown in self.shows.items()
-        }
-        return Answer(self.name, totals, covariance, responses, *about)
-
-
-def estimator(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
-    """The linear estimator of a quantity's totals [t a⁻¹], flat along `pattern`.
-
-    Raises
-    ------
-    NumericalError
-        When the observations do not see the pattern in an epoch, or cannot tell two parts of it apart.
-    """
-    problem = free_problem(quantity, variant.posterior.problem)
-    posterior = replace(variant.posterior, problem=problem)
-    effects = fixed_effects(quantity, problem, pattern)
-    central, *others = posterior.estimators(quantity.totals(), effects)
-    return Estimator(
-        name=f"{pattern}, {variant.name}",
-        form=quantity.made,
-        gain=central.gain,
-        covariance=central.covariance,
-        moved=np.stack([o.gain - central.gain for o in others])
-        if others
-        else np.zeros((0, *central.gain.shape)),
-        shows=_shown(quantity, problem, central.gain),
-        residual=problem.residual,
-        inflation=posterior.inflation,
-        station_out=variant.station_out,
-        pattern=pattern,
-        choice=variant.choice,
-        rows=variant.rows,
-    )
-
-
 def free_problem(quantity: Quantity, problem: InverseProblem) -> InverseProblem:
     """The problem without a prior mean in the blocks asked about.
 
@@ -288,18 +152,6 @@ def fixed_effects(quantity: Quantity, problem: InverseProblem, pattern: str) -> 
     """All flat directions: the pattern in the epochs asked about, and in each other that is seen."""
     pieces = [(block, flux) for _, block, flux in quantity.pieces(pattern)]
     return [*quantity.effects(pattern), *other_epochs(problem, quantity.epochs, pieces)]
-
-
-def _shown(quantity: Quantity, problem: InverseProblem, gain: np.ndarray) -> dict[str, np.ndarray]:
-    """What the totals show of each layout, per unit of its own total, in each epoch {name: (k, j)}."""
-    shows = {}
-    for name, layout in {**quantity.patterns, **quantity.alternatives}.items():
-        size = float(quantity.weight @ layout)
-        if size > 0:
-            inside = layout * quantity.fraction / size
-            columns = [problem.effect(quantity.block, inside, epoch) for epoch in quantity.epochs]
-            shows[name] = gain @ np.stack(columns, axis=1)
-    return shows
 
 
 def other_epochs(
@@ -321,41 +173,3 @@ def other_epochs(
             free = [(b, np.sum([flux for own, flux in pieces if own == b], axis=0)) for b in blocks]
         effects += [FixedEffect(f"epoch {name} {n}", b, flux, epoch) for n, (b, flux) in enumerate(free)]
     return [e for e in effects if np.any(problem.effect(e.block, e.field, e.interval))]
-
-
-def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
-    """The totals of a quantity, flat along `pattern` (t a⁻¹), and the response to other layouts."""
-    found = estimator(quantity, variant, pattern)
-    return found.at(found.residual)
-
-
-def estimator_or_blind(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:
-    """The estimator; one without numbers where the observations do not see what is asked."""
-    try:
-        return estimator(quantity, variant, pattern)
-    except NumericalError:
-        k = len(quantity.totals())
-        return Estimator(
-            name=f"{pattern}, {variant.name}",
-            form=quantity.made,
-            gain=np.full((k, 1), np.nan),
-            covariance=np.full((k, k), np.nan),
-            moved=np.zeros((0, k, 1)),
-            shows={},
-            residual=np.zeros(1),
-            inflation=1.0,
-            station_out=variant.station_out,
-            pattern=pattern,
-            choice=variant.choice,
-            rows=np.zeros(1, dtype="i8"),
-        )
-
-
-def informative(quantity: Quantity, posterior: Posterior) -> TotalEstimate:
-    """The totals with the prior's vote, printed beside the verdict."""
-    return posterior.totals(quantity.totals())
-
-
-def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimator]:
-    """All members of the ensemble: variants × maps."""
-    return [estimator_or_blind(quantity, v, p) for v in variants for p in quantity.patterns]

@@ -17,6 +17,7 @@ from monitor.inversion import hyper
 from monitor.inversion.components import cholesky_or_error
 from monitor.inversion.covariance import Kronecker
 from monitor.inversion.diagnostics import Diagnostics, diagnose
+from monitor.inversion.flat import Prepared, prepare
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.robust import solve_student_t
 from monitor.inversion.solution import Solution, TotalEstimate, estimate_totals, solve_factored
@@ -95,7 +96,8 @@ class Posterior:
 
         `shift` is the estimate minus the prior total; see `prior_totals`.
         """
-        central, *others = self.estimators(totals, effects)
+        points = [(self.values, self.solution.lower), *self.neighbours]
+        central, *others = (_totals_at(self.problem, v, lower, totals, effects) for v, lower in points)
         between = np.zeros_like(central.covariance)
         for other in others:
             moved = other.shift - central.shift
@@ -106,13 +108,17 @@ class Posterior:
             prior_covariance=self.inflation * central.prior_covariance,
         )
 
-    def estimators(self, totals: Sequence[Total], effects: Sequence[FixedEffect] = ()) -> list[TotalEstimate]:
-        """The totals at the hyperparameters themselves, then at each neighbour; nothing inflated.
+    def prepared(self, totals: Sequence[Total], columns: np.ndarray) -> list[Prepared]:
+        """The totals at the hyperparameters themselves, then at each neighbour.
 
-        Gain and covariance of each hold for any observations of the same problem.
+        Any of the `columns` (n, c) can be set free in them.  Nothing is inflated; gains and covariances hold
+        for any observations of the same problem.
         """
-        points = [(self.values, self.solution.lower), *self.neighbours]
-        return [_totals_at(self.problem, values, lower, totals, effects) for values, lower in points]
+        found = []
+        for values, lower in [(self.values, self.solution.lower), *self.neighbours]:
+            cross, prior = _crossed(self.problem, values, totals)
+            found.append(prepare(lower, self.problem.residual, cross, prior, columns))
+        return found
 
 
 def prior_totals(problem: InverseProblem, totals: Sequence[Total]) -> np.ndarray:
@@ -216,6 +222,14 @@ def totals_of(
     effects: Sequence[FixedEffect],
 ) -> TotalEstimate:
     """Totals from a solution whose fixed effects are `effects`."""
+    cross, prior = _crossed(problem, values, totals)
+    return estimate_totals(solution, cross, prior, loading_of(problem, totals, effects))
+
+
+def _crossed(
+    problem: InverseProblem, values: np.ndarray, totals: Sequence[Total]
+) -> tuple[np.ndarray, np.ndarray]:
+    """H Q aᵀ (n, k) and a Q aᵀ (k, k)."""
     cross = np.zeros((problem.table.n, len(totals)))
     prior = np.zeros((len(totals), len(totals)))
     for name in dict.fromkeys(t.block for t in totals):
@@ -224,8 +238,15 @@ def totals_of(
         seen, spread = block.cross(problem.values_of(name, values), [totals[i] for i in mine])
         cross[:, mine] = seen
         prior[np.ix_(mine, mine)] = spread
-    loading = np.array([[_loading(problem, t, e) for e in effects] for t in totals]).reshape(len(totals), -1)
-    return estimate_totals(solution, cross, prior, loading)
+    return cross, prior
+
+
+def loading_of(
+    problem: InverseProblem, totals: Sequence[Total], effects: Sequence[FixedEffect]
+) -> np.ndarray:
+    """What a unit of each effect adds to each total (k, q)."""
+    rows = [[_loading(problem, t, e) for e in effects] for t in totals]
+    return np.array(rows).reshape(len(totals), len(effects))
 
 
 def _loading(problem: InverseProblem, total: Total, effect: FixedEffect) -> float:

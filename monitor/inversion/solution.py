@@ -123,12 +123,18 @@ def solve_factored(lower: np.ndarray, residual: np.ndarray, fixed: np.ndarray | 
     if columns.shape[1] == 0:
         beta, beta_covariance = np.zeros(0), np.zeros((0, 0))
     else:
-        beta, beta_covariance = _least_squares(x_half, r_half)
+        beta, beta_covariance = least_squares(x_half, r_half)
     alpha = solve_triangular(lower, r_half - x_half @ beta, lower=True, trans="T", check_finite=False)
     return Solution(lower, residual, columns, beta, beta_covariance, np.asarray(alpha))
 
 
-def _least_squares(x_half: np.ndarray, r_half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def least_squares(x_half: np.ndarray, r_half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (q,) of columns (n, q) and their covariance, both already whitened by L⁻¹.
+
+    Raises
+    ------
+    NumericalError
+    """
     n, count = x_half.shape
     if count > n:
         raise NumericalError(

@@ -20,8 +20,8 @@ from monitor.compare.ensemble import (
     with_background,
     with_mismatch_scale,
 )
+from monitor.compare.estimator import Answer, Variant
 from monitor.compare.forms import Change, Level, Share, Trend
-from monitor.compare.quantity import Answer, Variant
 from monitor.compare.statistics import Estimate, gaussian, pool
 from monitor.compare.verdict import Member, flips_of, flips_text
 from monitor.errors import InputError

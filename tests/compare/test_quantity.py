@@ -14,9 +14,10 @@ from monitor import units
 from monitor.compare.claims import ClaimText, decide, estimators, judge, support_of, without_station
 from monitor.compare.comparable import Estimand, Statement
 from monitor.compare.confounding import correlations
+from monitor.compare.estimator import Variant, answer, estimator
 from monitor.compare.forms import Trend
 from monitor.compare.plan import detectable_before
-from monitor.compare.quantity import Quantity, Variant, answer, estimator
+from monitor.compare.quantity import Quantity
 from monitor.compare.trends import decimal_years
 from monitor.inversion import Correlation, FluxBlock, Posterior, solve
 
