@@ -173,7 +173,7 @@ WORLDS = (
         "city-year",
         "a year of afternoons at ten stations, 87.6 million unknowns: batch and in windows",
         (
-            ours("batch", who.year),
+            Contestant("batch", who.year, who.streamed),
             Contestant(
                 "windowed", who.year_in_windows, who.streamed, (*who.OURS, "monitor.inversion.windows")
             ),
