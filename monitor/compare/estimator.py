@@ -131,7 +131,8 @@ def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimato
     """All members of the ensemble, variant by variant, within each map by map.
 
     A map that a variant's observations do not see, or of which they cannot tell the parts, gives an
-    estimator without numbers.
+    estimator without numbers.  A transport biased from the first epoch to the last makes further members of
+    the main variant.
     """
     out = []
     for variant in variants:
@@ -141,7 +142,29 @@ def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimato
                 out.append(panel.estimator(pattern))
             except NumericalError:
                 out.append(_blind(quantity, variant, pattern))
-    return out
+    main = out[: len(quantity.patterns)]
+    return out + [with_epoch_bias(m, factor) for factor in quantity.epoch_factors for m in main]
+
+
+def with_epoch_bias(member: Estimator, factor: float) -> Estimator:
+    """The member if the transport were `factor` times as strong in the last epoch as in the first.
+
+    A mixing height that is too low makes the same flux look larger: totals are divided by what grows from 1
+    in the first epoch to `factor` in the last as the change that is spoken of does.  A level is divided by
+    the factor itself; in a share it drops out.
+    """
+    k = member.covariance.shape[0]
+    direction = member.form.direction(k)
+    scale = 1.0 / (1.0 + (factor - 1.0) * np.resize(direction / direction.max(), k))
+    return replace(
+        member,
+        name=f"{member.pattern}, transport × {factor:g} by the last epoch",
+        gain=scale[:, None] * member.gain,
+        covariance=np.outer(scale, scale) * member.covariance,
+        moved=scale[:, None] * member.moved,
+        shows={name: scale[:, None] * shown for name, shown in member.shows.items()},
+        choice="transport of an epoch",
+    )
 
 
 def estimator(quantity: Quantity, variant: Variant, pattern: str) -> Estimator:

@@ -46,6 +46,8 @@ class Quantity:
         Between epochs, of the transport error they share, each of which is tried; one where it is known.
     declared_sd
         Relative 1σ of what a claim declares to differ, in each epoch on its own; of a share in the part.
+    epoch_factors
+        How much stronger the transport may be in the last epoch than in the first; each is a member.
     rest : tuple of Quantity
         Of a share: what is missing from the whole, in the same epoch, with maps of the same ids (those of the
         first map where an id is missing).
@@ -63,6 +65,7 @@ class Quantity:
     form: Form | None = None
     correlations: tuple[float, ...] = CORRELATIONS
     declared_sd: float = 0.0
+    epoch_factors: tuple[float, ...] = ()
     rest: tuple[Quantity, ...] = ()
 
     @cached_property

@@ -253,6 +253,11 @@ class EnsembleSection(Model):
     background_time_factors: tuple[Positive, ...] = Field(
         (0.5, 2.0), description="factors on the inflow's time"
     )
+    epoch_factors: tuple[Positive, ...] = Field(
+        (),
+        description="how much stronger the transport may be in the last epoch of a claim than in the first "
+        "(a mixing height); where that is not in transport_epoch_sd already",
+    )
     backgrounds: tuple[Literal["network", "station", "side"], ...] = Field(
         ("station",), description="what else may share one inflow process"
     )

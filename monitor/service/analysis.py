@@ -125,7 +125,7 @@ def solve_case(case: Case) -> Solved:
     """The main posterior and the ensemble that the city file asks for."""
     city = case.city
     main = judging.Variant(_hours_name(city.selection.local_hours), _solve(case, city.selection.local_hours))
-    choices = judging.Choices(**city.ensemble.model_dump(exclude={"local_hours"}))
+    choices = judging.Choices(**city.ensemble.model_dump(exclude={"local_hours", "epoch_factors"}))
     variants = judging.variants_of(main, choices)
     variants += [
         judging.Variant(_hours_name(hours), _solve(case, hours), choice="hours")

@@ -154,6 +154,7 @@ def _part(
         alternatives=alternatives,
         transport=transport_of(one.case),
         correlations=one.case.inversion.transport_correlations,
+        epoch_factors=one.case.city.ensemble.epoch_factors,
     )
 
 

@@ -276,3 +276,31 @@ def test_the_correlation_with_the_inflow_is_that_of_the_joint_posterior(posterio
     assert name == "inflow"
     assert correlations(asked, main, found)[name] == pytest.approx(expected, abs=2e-4)
     assert abs(expected) > 0.01
+
+
+@pytest.mark.parametrize(("epochs", "expected"), [(slice(0, 5, 4), 1 / 1.1), (slice(0, 5), None)])
+def test_a_transport_that_grew_stronger_is_a_member_of_the_ensemble(posterior, epochs, expected):
+    """Air that is 10 % too shallow in the last epoch alone shows emissions a tenth too high there."""
+    asked = quantity(posterior, list(EPOCHS.values())[epochs], epoch_factors=(1.1,))
+    main, biased = (m.at(m.residual) for m in estimators(asked, [Variant("m", posterior)]))
+    share = np.linspace(0, 1, main.totals.size)
+    years = decimal_years(asked.epochs)
+    np.testing.assert_allclose(biased.totals, main.totals / (1 + 0.1 * years / years[-1]), rtol=1e-12)
+    assert np.abs(years / years[-1] - share).max() < 0.01
+    if expected:
+        values = [asked.made.estimate(a.totals, a.covariance).value for a in (main, biased)]
+        assert 1 + values[1] == pytest.approx((1 + values[0]) * expected)
+    found = judge(trend_claim(), OURS, asked, [Variant("m", posterior)])
+    assert [m.choice for m in found.ensemble] == ["main", "transport of an epoch"]
+    assert set(found.spread.by_choice) == {"transport of an epoch"}
+
+
+def test_a_level_is_divided_by_the_factor_and_a_share_stays(posterior):
+    last = list(EPOCHS.values())[-1:]
+    level = quantity(posterior, last, epoch_factors=(0.8,))
+    rest = quantity(posterior, last, fraction=1 - DISTRICT)
+    share = quantity(posterior, last, fraction=DISTRICT, rest=(rest,), epoch_factors=(0.8,))
+    for asked, factor in ((level, 1 / 0.8), (share, 1.0)):
+        main, biased = (m.at(m.residual) for m in estimators(asked, [Variant("m", posterior)]))
+        one, other = (asked.made.estimate(a.totals, a.covariance) for a in (main, biased))
+        assert other.value == pytest.approx(factor * one.value)
