@@ -20,7 +20,7 @@ from monitor.compare.ensemble import (
     Choices,
     Pooled,
     estimate_at,
-    least_favourable,
+    pooled_at_each,
     variants_of,
     with_background,
     with_background_time,
@@ -212,9 +212,10 @@ def decide(
     if not all(np.isfinite(a.covariance).all() for a in models):
         why = ("too-little-data",)
         return Verdict(UNDECIDED, why, claim.as_json(), claim.unit, comparability=items)
-    pooled = least_favourable(
+    tried = pooled_at_each(
         form, models, quantity.transport, level, quantity.correlations, quantity.declared_sd
     )
+    pooled = _least_favourable(claim, tried)
     correlation = pooled.correlation if np.isfinite(pooled.correlation) else 0.0
     members = []
     for found in answers:
@@ -254,6 +255,12 @@ def decide(
         detectable_before=support.detectable_before,
         years_to_detect=years_to_detect(quantity, answers[0], pooled, claim.value),
     )
+
+
+def _least_favourable(claim: ClaimText, tried: Sequence[Pooled]) -> Pooled:
+    """The widest of those that leave the claim open; if none does, the widest of all."""
+    open_ones = [p for p in tried if rule(claim, p.estimate) == UNDECIDED]
+    return max(open_ones or tried, key=lambda p: p.estimate.sigma)
 
 
 def _departing(answers: Sequence[Answer], members: Sequence[Member]) -> list[Member]:

@@ -117,17 +117,22 @@ def estimate_at(
     return form.estimate(found.totals, covariance + np.diag(adjusted**2), level)
 
 
-def least_favourable(
+def least_favourable(form: Form, answers: Sequence[Answer], transport: TransportScale) -> Pooled:
+    """The pooled estimate at the correlation of the shared error that leaves the widest interval."""
+    return max(pooled_at_each(form, answers, transport), key=lambda p: p.estimate.sigma)
+
+
+def pooled_at_each(
     form: Form,
     answers: Sequence[Answer],
     transport: TransportScale,
     level: float = LEVEL,
     correlations: Sequence[float] = CORRELATIONS,
     declared_sd: float = 0.0,
-) -> Pooled:
-    """The pooled estimate at the correlation of the shared error that leaves the widest interval.
+) -> list[Pooled]:
+    """The pooled estimate at each correlation of the shared error; one, where nothing depends on it.
 
-    A level of one epoch does not depend on it.
+    A level or share of one epoch does not, nor anything without such an error.
     """
     several = transport.common_sd > 0 and form.direction(answers[0].totals.size).size > 1
     tried = []
@@ -135,7 +140,7 @@ def least_favourable(
         estimates = [estimate_at(form, a, transport, correlation, level, declared_sd) for a in answers]
         pooled = pool_choices(answers, estimates)
         tried.append(replace(pooled, correlation=correlation if several else np.nan))
-    return max(tried, key=lambda p: p.estimate.sigma)
+    return tried
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from monitor.compare.ensemble import (
     estimate_at,
     least_favourable,
     pool_choices,
+    pooled_at_each,
     shared,
     variants_of,
     with_background,
@@ -138,7 +139,7 @@ def test_intervals_of_different_levels_are_not_pooled():
 
 
 def test_the_level_is_kept_from_member_to_pool():
-    found = least_favourable(Change(), [member("m", "main", (1.0, 0.8))], TransportScale(), 0.99)
+    (found,) = pooled_at_each(Change(), [member("m", "main", (1.0, 0.8))], TransportScale(), 0.99)
     assert found.estimate.level == 0.99
     assert pool([gaussian(1, 1, 0.99, 4.0), gaussian(2, 1, 0.99, 3.0)]).degrees == 3.0
 
