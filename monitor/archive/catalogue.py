@@ -220,6 +220,10 @@ class Archive:
     def _shard(self, digest: str) -> Path:
         return self.root / "objects" / digest[:2]
 
+    def holds(self, digest: str) -> bool:
+        """Whether an object of this digest was ever recorded."""
+        return self._object_row(digest) is not None
+
     def _object_row(self, digest: str) -> ObjectRow | None:
         with self.database.reading() as session:
             return session.get(ObjectRow, digest)

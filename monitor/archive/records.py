@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,8 @@ def quarantine_record(row: QuarantineRow, folder: Path) -> QuarantineRecord:
 class VerifyReport:
     """What `Archive.verify` found; `ok` when nothing is missing, corrupt or broken.
 
-    Orphans (files without a row, left by a killed run) are harmless and collected later.
+    Orphans (files without a row, left by a killed run) are harmless and collected later.  `checksums` is the
+    SHA-256 expected and found of every corrupt file that could be read.
     """
 
     checked: int
@@ -153,6 +154,7 @@ class VerifyReport:
     corrupt: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
     catalogue_faults: tuple[str, ...] = ()
+    checksums: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -166,6 +168,10 @@ class VerifyReport:
             "checked": self.checked,
             "missing": list(self.missing),
             "corrupt": list(self.corrupt),
+            "checksums": {
+                path: {"expected": expected, "found": found}
+                for path, (expected, found) in self.checksums.items()
+            },
             "orphans": list(self.orphans),
             "catalogue_faults": list(self.catalogue_faults),
         }

@@ -23,20 +23,22 @@ def verify(root: Path, database: Database) -> VerifyReport:
         expected = _expected(root, session)
         faults = _catalogue_faults(session) if database.is_sqlite else ()
     missing, corrupt = [], []
+    checksums: dict[str, tuple[str, str]] = {}
     for path, sha256 in expected.items():
         if not path.is_file():
             missing.append(str(path))
-        elif not _reads_as(path, sha256):
+        elif (found := _read_sha256(path)) != sha256:
             corrupt.append(str(path))
+            checksums |= {str(path): (sha256, found)} if found else {}
     orphans = tuple(str(path) for path in _kept_files(root) if path not in expected)
-    return VerifyReport(len(expected), tuple(missing), tuple(corrupt), orphans, faults)
+    return VerifyReport(len(expected), tuple(missing), tuple(corrupt), orphans, faults, checksums)
 
 
-def _reads_as(path: Path, sha256: str) -> bool:
+def _read_sha256(path: Path) -> str:
     try:
-        return sha256_of(path) == sha256
+        return sha256_of(path)
     except OSError:  # a sector that cannot be read is damage to report, not a reason to stop
-        return False
+        return ""
 
 
 def collect_orphans(root: Path, database: Database, grace: timedelta) -> list[Path]:

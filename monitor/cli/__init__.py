@@ -39,10 +39,10 @@ _COMMANDS: Final = {
     "doctor": _Place("serving", "doctor", "Check the machine, the working folder and the configuration."),
     "ingest": _Place("ingesting", "ingest", "Read files, and keep them in the archive of a city."),
     "compare": _Place("comparing", "compare", "Hold the inventories against the air, sector by sector."),
-    "claims": _Place("configuring", "claims", "List claims, or show one."),
+    "claims": _Place("claiming", "claims", "List, check and show claims, and evaluate them."),
     "calibrate": _Place("calibrating", "calibrate", "Try verdicts on synthetic cities whose truth is known."),
     "publish": _Place("running", "publish", "Write the report of an archived answer again."),
-    "verify": _Place("serving", "verify", "Read every archived object and compare its checksum."),
+    "verify": _Place("serving", "verify", "Check verdict files, or the whole archive and the site."),
     "db": _Place("serving", "db", "Show or upgrade the schema of the catalogue."),
 }
 

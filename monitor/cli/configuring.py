@@ -1,4 +1,4 @@
-"""`monitor init`, `config` and `claims`: writing, checking and reading the configuration."""
+"""`monitor init` and `config`: writing and checking the configuration."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from monitor.cli import options as opt
-from monitor.cli.output import error_text, number, print_json, print_table
-from monitor.errors import ConfigError, MonitorError, UsageError
+from monitor.cli.output import error_text, print_json
+from monitor.errors import ConfigError, MonitorError
 from monitor.service.logs import redact
 
 
@@ -66,49 +66,4 @@ def schema(kind: str) -> int:
     from monitor.service.checking import MODELS
 
     print_json(MODELS[kind].model_json_schema(by_alias=True))
-    return 0
-
-
-@click.group()
-def claims() -> None:
-    """List the claims of a file, or show one."""
-
-
-@claims.command("list")
-@click.argument("file", type=opt.PATH, metavar="CLAIMS.toml")
-@opt.SPEECH
-def list_claims(file: Path, as_json: bool) -> int:
-    """List the claims of a file."""
-    from monitor.config import load_claims
-
-    found = load_claims(file).claim
-    if as_json:
-        print_json({"claims": [claim.model_dump(mode="json") for claim in found]})
-    else:
-        print_table(
-            "",
-            ("claim", "kind", "statement", "value", "unit"),
-            [(c.id, c.kind, c.statement, number(c.value), c.unit or "") for c in found],
-        )
-    return 0
-
-
-@claims.command()
-@click.argument("file", type=opt.PATH, metavar="CLAIMS.toml")
-@click.argument("claim_id", metavar="ID")
-@opt.SPEECH
-def show(file: Path, claim_id: str, as_json: bool) -> int:
-    """Show one claim of a file."""
-    from monitor.config import load_claims
-
-    found = {claim.id: claim for claim in load_claims(file).claim}
-    if claim_id not in found:
-        raise UsageError(f"no claim is called '{claim_id}'", expected=", ".join(found), where=str(file))
-    said = found[claim_id].model_dump(mode="json")
-    if as_json:
-        print_json(said)
-    else:
-        for key, value in said.items():
-            if value not in (None, [], ""):
-                click.echo(f"{key}: {value}")
     return 0

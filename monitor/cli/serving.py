@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli import options as opt
-from monitor.cli.output import print_json, print_table
+from monitor.cli.output import error_text, print_json, print_table
 from monitor.errors import StorageError
+from monitor.service.logs import redact
+
+if TYPE_CHECKING:
+    from monitor.archive import VerifyReport
 
 CONFIG = Path("config/monitor.toml")
 
@@ -109,25 +114,59 @@ def doctor(configs: tuple[Path, ...], workdir: Path, as_json: bool) -> int:
 
 
 @click.command()
+@click.argument("files", nargs=-1, type=opt.PATH)
 @opt.WORKDIR
 @opt.SPEECH
-def verify(workdir: Path, as_json: bool) -> int:
-    """Read every archived object and quarantined file, and compare its checksum with the catalogue's."""
+def verify(files: tuple[Path, ...], workdir: Path, as_json: bool) -> int:
+    """Check verdict FILES, or else the whole archive and every published report.
+
+    A verdict must be as it was sealed, follow its schema, and be known to the archive of the working folder,
+    if there is one.  Without FILES every archived object and quarantined file is compared with its checksum.
+    """
+    if files:
+        return _verify_files(files, workdir, as_json)
     from monitor.archive import Archive
     from monitor.service.health import existing_archive
+    from monitor.service.verdicts import check_site
 
     with Archive.open(existing_archive(workdir)) as archive:
         report = archive.verify()
+        counts, faults = check_site(workdir, archive)
     if as_json:
-        print_json(report.as_dict())
+        said = report.as_dict() | {"reports": counts, "faults": [fault.as_dict() for fault in faults]}
+        print_json(said | {"ok": report.ok and not faults})
     else:
         for label in ("missing", "corrupt", "catalogue_faults"):
             for item in getattr(report, label):
-                click.echo(f"{label}: {item}")
+                click.echo(f"{label}: {item}{_sums(report, label, item)}")
         click.echo(f"{report.checked} objects read: {'all as stored' if report.ok else 'DAMAGED'}")
-    if report.ok:
-        return 0
-    return StorageError.exit_code
+        click.echo(f"{len(counts)} reports with {sum(counts.values())} verdicts on the site, as published")
+    for fault in faults:
+        click.echo(redact(error_text(fault)), err=True)
+    return 0 if report.ok and not faults else StorageError.exit_code
+
+
+def _sums(report: VerifyReport, label: str, item: str) -> str:
+    expected, found = report.checksums.get(item, ("", "")) if label == "corrupt" else ("", "")
+    return f" (SHA-256 expected: {expected}; found: {found})" if found else ""
+
+
+def _verify_files(files: tuple[Path, ...], workdir: Path, as_json: bool) -> int:
+    from monitor.archive import Archive
+    from monitor.service.verdicts import check_files
+
+    root = workdir / "archive"
+    with Archive.open(root) if root.is_dir() else nullcontext() as archive:
+        counts, faults = check_files(files, archive)
+    if as_json:
+        print_json({"ok": not faults, "files": counts, "faults": [fault.as_dict() for fault in faults]})
+    else:
+        against = "and the archive" if archive is not None else "(no archive to hold them against)"
+        for name, count in counts.items():
+            click.echo(f"{name}: {count} verdict{'s' if count != 1 else ''} as sealed, by seal {against}")
+    for fault in faults:
+        click.echo(redact(error_text(fault)), err=True)
+    return faults[0].exit_code if faults else 0
 
 
 @click.group()

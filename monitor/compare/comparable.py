@@ -176,6 +176,11 @@ def _adjustments(statement: Statement) -> list[Adjustment]:
     return [a if isinstance(a, Adjustment) else Adjustment(a) for a in statement.adjustments]
 
 
+def declares(text: str, item: str) -> bool:
+    """Whether an adjustment's text declares a difference of this item of the gate."""
+    return any(_names(text, word) for word in WORDS.get(item, ()))
+
+
 def _names(text: str, word: str) -> bool:
     """Whether the text holds the word itself: "yearly" does not declare a difference of years."""
     return re.search(rf"\b{word}s?\b", text.lower()) is not None
@@ -191,7 +196,7 @@ def _with_sd(adjustment: Adjustment) -> str:
 
 def difference(statement: Statement, item: str, detail: str) -> Comparison:
     """One item that differs: declared if an adjustment names the item's word, else a mismatch."""
-    named = [a for a in _adjustments(statement) if any(_names(a.text, word) for word in WORDS[item])]
+    named = [a for a in _adjustments(statement) if declares(a.text, item)]
     if not named:
         return Comparison(item, MISMATCH, detail)
     return Comparison(item, DECLARED, f"{detail}; {_with_sd(named[0])}", named[0].relative_sd)

@@ -16,11 +16,11 @@ from monitor.config import (
     ServiceConfig,
     claims_path,
     load_city,
-    load_claims,
     load_service,
 )
 from monitor.errors import ConfigError, MonitorError
 from monitor.plugins import get_reader
+from monitor.service.claim_files import faults_beside, load_claim_files
 
 #: The models by the name of their kind.
 MODELS: Final[Mapping[str, type[BaseModel]]] = MappingProxyType(
@@ -68,24 +68,7 @@ def _check_city(path: Path) -> None:
 
 
 def _check_claims(path: Path) -> None:
-    claims = load_claims(path)
-    city_path = path.parent.parent / "cities" / path.name
-    if not city_path.exists():
-        return
-    city = load_city(city_path)
-    regions, epochs = {region.id for region in city.region}, {epoch.id for epoch in city.epoch}
-    faults = []
-    for claim in claims.claim:
-        if claim.region is not None and claim.region not in regions:
-            faults.append(f"claim '{claim.id}': region '{claim.region}' is not declared in {city_path.name}")
-        if claim.species not in city.city.species:
-            faults.append(f"claim '{claim.id}': the city does not follow {claim.species}")
-        faults += [
-            f"claim '{claim.id}': epoch '{epoch}' is not declared in {city_path.name}"
-            for epoch in claim.epochs or ()
-            if epoch not in epochs
-        ]
-    _raise(faults, path)
+    _raise(faults_beside(load_claim_files(path)), path)
 
 
 def _check_service(path: Path) -> None:

@@ -93,7 +93,7 @@ def look_dates(claim: ClaimSection, city: CityConfig) -> tuple[date, ...]:
         When a number of looks has no period to be spread over, or a look comes before the period.
     """
     if claim.spending is None:
-        return tuple(_day(text) for text in claim.evaluate_on)
+        return declared_dates(claim)
     looks, period = claim.spending.looks, period_of(claim, city)
     if period is None:
         raise UsageError(
@@ -114,6 +114,11 @@ def look_dates(claim: ClaimSection, city: CityConfig) -> tuple[date, ...]:
             found=days[0].isoformat(),
         )
     return days
+
+
+def declared_dates(claim: ClaimSection) -> tuple[date, ...]:
+    """The dates of `evaluate_on`."""
+    return tuple(_day(text) for text in claim.evaluate_on)
 
 
 def period_of(claim: ClaimSection, city: CityConfig) -> Interval | None:

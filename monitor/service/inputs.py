@@ -32,7 +32,8 @@ class Inputs:
     """The inputs of one interval.
 
     `days` is source → gas (or "footprints") → day → digest of its rows; `inventories` is id → digest of
-    the archived flux; `window` is the time whose data are used.
+    the archived flux; `window` is the time whose data are used; `as_of` is the day of the evaluation, where
+    it is not that of the data.
     """
 
     interval: Interval
@@ -40,6 +41,7 @@ class Inputs:
     days: Mapping[str, Mapping[str, Mapping[str, str]]]
     inventories: Mapping[str, str]
     config: str
+    as_of: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The inputs as one JSON-ready object."""
@@ -49,7 +51,7 @@ class Inputs:
             "days": self.days,
             "inventories": self.inventories,
             "configuration": self.config,
-        }
+        } | ({"as_of": self.as_of} if self.as_of else {})
 
     @property
     def digest(self) -> str:

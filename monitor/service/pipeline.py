@@ -12,6 +12,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,17 @@ import monitor
 from monitor.archive import Archive, content_digest
 from monitor.config import CityConfig
 from monitor.domain import Interval
-from monitor.errors import MissingInputError, MonitorError
+from monitor.errors import MissingInputError, MonitorError, UsageError
 from monitor.service import intake as files
 from monitor.service import months as calendar
 from monitor.service.entries import Entry, as_document, record_entries, store_entries
+from monitor.service.evaluation import family_of
 from monitor.service.inputs import Inputs, ensure_sufficient, find_inputs, inputs_key, load_data, span
 from monitor.service.ledger import Claim, Ledger, StepKey, process_owner
 from monitor.service.logs import redact
 from monitor.service.release import release_key, released, write_release
 from monitor.service.run import Analyse, Run, RunOptions, RunOutcome, load_configuration, open_archive
+from monitor.service.verdicts import verdict_document, verdict_key
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Analysis
@@ -54,6 +57,7 @@ def run_interval(
     """
     started = time.monotonic()
     options = options or RunOptions()
+    _ensure_as_of(options, interval)
     city, claims = load_configuration(config_path)
     with open_archive(workdir, options.clock) as archive:
         ledger = Ledger(archive, process_owner(), options.clock)
@@ -67,6 +71,7 @@ def run_interval(
         verdicts=_in_order(
             results["verdicts"], [] if claims is None else [claim.id for claim in claims.claim]
         ),
+        family=results["family"],
         inventories=_in_order(results["inventories"], [inventory.id for inventory in city.inventory]),
         sources=results["sources"],
         figures=results["figures"] | {"seconds": round(time.monotonic() - started, 2)},
@@ -75,6 +80,16 @@ def run_interval(
         steps=run.steps,
         failures=intake.failures,
     )
+
+
+def _ensure_as_of(options: RunOptions, interval: Interval) -> None:
+    if options.as_of is not None and options.as_of < interval.end.date():
+        raise UsageError(
+            "an evaluation cannot use data from after its day",
+            expected=f"a day from {interval.end.date()} on",
+            found=options.as_of.isoformat(),
+            remedy="end the interval at the day of the evaluation (--to)",
+        )
 
 
 def _in_order(items: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -110,6 +125,8 @@ def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
     inputs = find_inputs(
         run.archive, run.city, run.claims, run.interval, run.window, sheets=intake.sheets, fluxes=fluxes
     )
+    if run.options.as_of is not None:
+        inputs = replace(inputs, as_of=run.options.as_of.isoformat())
     try:
         warnings = [*intake.warnings, *ensure_sufficient(run.city, inputs)]
     except MissingInputError as error:
@@ -187,7 +204,9 @@ def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
             return _results(run)
         run.say("estimating emissions")
         data, objects = load_data(run.archive, run.city, run.window)
-        analysis = _analyser(run)(run.city, run.claims, run.window, data, progress=run.options.progress)
+        analysis = _analyser(run)(
+            run.city, run.claims, run.window, data, as_of=run.options.as_of, progress=run.options.progress
+        )
         entries = _result_entries(run, inputs, analysis, objects)
         stored = store_entries(run.archive, entries)
         with run.archive.transaction() as tx:
@@ -248,19 +267,25 @@ def _result_entries(
         "config_digest": inputs.config,
         "code_version": monitor.__version__,
     }
-    for claim_id, verdict in sorted(analysis.verdicts.items()):
-        document = {
-            "schema_version": 1,
-            "city": run.city_id,
-            "interval": run.interval.as_json(),
-            "claim": claim_id,
-            **verdict,
-            "made_from": provenance,
-        }
-        key = f"verdict/{run.city_id}/{claim_id}/{at}"
-        entries.append(Entry(key, "verdict", as_document(clean(document)), run.interval, tuple(made_from)))
+    family = family_of(run.claims, run.city)
+    about = {"family": family, "made_from": provenance}
+    verdicts = {
+        claim_id: verdict_document(run.city_id, claim_id, run.window, verdict, about)
+        for claim_id, verdict in sorted(analysis.verdicts.items())
+    }
+    entries += [
+        Entry(
+            verdict_key(run.city_id, claim_id, at),
+            "verdict",
+            as_document(document),
+            run.interval,
+            tuple(made_from),
+        )
+        for claim_id, document in verdicts.items()
+    ]
     results = {
-        "verdicts": analysis.verdicts,
+        "verdicts": verdicts,
+        "family": family,
         "inventories": analysis.inventories,
         "sources": analysis.sources,
         "figures": {name: value for name, value in analysis.figures.items() if name != "seconds"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class RunOptions:
         Files not to read now, because they are still being written.
     lease : timedelta
         How long a step may take before another process may take it over.
+    as_of : date, optional
+        The day of the evaluation, not before the interval's end; if absent that of the data.
     analyse : callable, optional
         Instead of `monitor.service.analysis.analyse`.
     """
@@ -50,12 +52,13 @@ class RunOptions:
     lease: timedelta = timedelta(hours=2)
     clock: Callable[[], datetime] = utcnow
     progress: Progress | None = None
+    as_of: date | None = None
     analyse: Analyse | None = None
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run says; `steps` is step → "done" or "done before"."""
+    """What a run says; `steps` is step → "done" or "done before", `family` the claims' rate of error."""
 
     city: str
     interval: Interval
@@ -67,6 +70,7 @@ class RunOutcome:
     report: Path
     steps: Mapping[str, str]
     failures: tuple[files.Failure, ...] = ()
+    family: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -81,6 +85,7 @@ class RunOutcome:
             "city": self.city,
             "interval": self.interval.as_json(),
             "verdicts": self.verdicts,
+            "family": self.family,
             "sources": self.sources,
             "inventories": self.inventories,
             "figures": self.figures,

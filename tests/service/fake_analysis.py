@@ -9,27 +9,26 @@ import time
 import numpy as np
 import xarray as xr
 
+from monitor.compare.statistics import gaussian
+from monitor.compare.verdict import Verdict
 from monitor.contracts import USABLE
 from monitor.errors import NumericalError
 from monitor.service.analysis import Analysis
+from monitor.service.evaluation import evaluation_of
 
 
-def analyse(city, claims, interval, data, *, progress=None):
+def analyse(city, claims, interval, data, *, as_of=None, progress=None):
     """Totals that are sums of the inputs, so that every change of the data changes the answer."""
     if progress is not None:
         progress("pretending")
     n = {name: int(np.isin(ds["flag"], USABLE).sum()) for name, ds in data.observations.items()}
     mean = {name: float(np.nanmean(ds["mole_fraction"])) for name, ds in data.observations.items()}
     influence = sum(float(ds["value"].sum() + ds["residual_value"].sum()) for ds in data.footprints.values())
-    verdict = {
-        "verdict": "undecided",
-        "reasons": ["too-little-data"],
-        "estimate": sum(mean.values()) + influence,
-        "interval": [0.0, 1.0],
-        "level": 0.95,
-        "unit": "t CH4 a-1",
+    estimate = gaussian(sum(mean.values()) + influence, 1.0)
+    verdicts = {
+        claim.id: _verdict(claim, city, interval, as_of, estimate)
+        for claim in (claims.claim if claims else ())
     }
-    verdicts = {claim.id: verdict for claim in claims.claim} if claims else {}
     return Analysis(
         posteriors={city.city.species[0]: _posterior(data, influence)},
         verdicts=verdicts,
@@ -38,6 +37,24 @@ def analyse(city, claims, interval, data, *, progress=None):
         figures={"n_observations": sum(n.values()), "per_source": n, "excluded": {}, "seconds": time.time()},
         warnings=["this analysis is a stand-in"],
     )
+
+
+def _verdict(claim, city, interval, as_of, estimate):
+    """An answer to nothing, in the form of one."""
+    said = {
+        "kind": claim.kind,
+        "statement": claim.statement,
+        "species": claim.species,
+        "region": claim.region,
+        "claimed": {"value": claim.value, "unit": "t CH4 a-1", "reading": "equal", "tolerance": 0.25},
+        "claimed_by": claim.claimed_by,
+        "where": claim.where,
+        "adjustments": [],
+    }
+    found = Verdict("undecided", ("too-little-data",), said, "t CH4 a-1", estimate).as_json()
+    worth = evaluation_of(claim, city, interval, as_of).as_json()
+    about = {"scope": claim.scope, "sectors": list(claim.sectors), "periods": [interval.as_json()]}
+    return found | about | {"evaluation": worth}
 
 
 _MAP = ("block", "epoch", "lat", "lon")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from published import published
 from small_worlds import CELLS, GRID, flux, footprints, series, times
 
 from monitor.config import CityConfig, ClaimsConfig
@@ -114,6 +115,7 @@ def test_the_answer_is_json_with_every_key(done):
     for verdict in verdicts.values():
         assert set(verdict) >= VERDICT_KEYS
         assert verdict["verdict"] in {"supported", "contradicted", "undecided", "not comparable"}
+        assert published("x", verdict)["digest"]
     assert set(inventories) == {"one", "two"}
     assert all(set(i) >= INVENTORY_KEYS for i in inventories.values())
     assert {"n_observations", "excluded", "dofs", "loo_variance", "loo_coverage"} <= set(figures)

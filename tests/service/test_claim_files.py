@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from published import published
 from small_worlds import CELLS, flux, footprints, series, times
 from test_analysis import CHANGE, CITY, LEVEL, NAMES, SOURCE, claims
 
@@ -88,7 +89,8 @@ def solved(data):
 def judged(solved, *items, as_of=None):
     """Verdicts of claims on one posterior."""
     listed = claims(*items).claim
-    return {c.id: judge_claim(c, solved.case.city, solved, WHOLE, as_of) for c in listed}
+    found = {c.id: judge_claim(c, solved.case.city, solved, WHOLE, as_of) for c in listed}
+    return {name: published(name, verdict) for name, verdict in found.items()}
 
 
 def test_a_realised_trend_of_even_epochs_is_the_change_from_first_to_last_per_year(solved):

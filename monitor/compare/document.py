@@ -1,0 +1,224 @@
+"""The published form of a verdict: its JSON schema, its seal, and the check of both.
+
+The models are the schema: ``verdict.schema.json`` beside this file is what they say, and a document is
+checked against them.  A sealed document carries the SHA-256 of all the rest of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from monitor.errors import InputError, StorageError
+
+#: The schema as package data.
+SCHEMA_FILE: Final = Path(__file__).with_name("verdict.schema.json")
+
+Answer = Literal["supported", "contradicted", "undecided", "not comparable"]
+Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+Span = Annotated[list[Time], Field(min_length=2, max_length=2, description="half-open, [from, to)")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Spread = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Claimed(_Part):
+    """What is claimed; changes are signed fractions, a margin is in the unit, a tolerance relative."""
+
+    value: float | None
+    unit: str
+    reading: Literal["at least", "equal", "present"]
+    margin: Spread | None = None
+    tolerance: Spread | None = None
+
+
+class Item(_Part):
+    """One item of the comparability gate."""
+
+    item: str
+    status: Literal["equal", "declared", "mismatch"]
+    detail: str
+    relative_sd: Spread | None = Field(description="1σ that a declared difference adds, as a fraction")
+
+
+class Choice(_Part):
+    """One member of the ensemble, and what it would say alone."""
+
+    member: str
+    estimate: float | None
+    sigma: float | None
+    verdict: Answer
+    choice: str
+
+
+class Flip(_Part):
+    """A member that alone would say otherwise."""
+
+    member: str
+    choice: str
+    verdict: Answer
+
+
+class Worth(_Part):
+    """What the verdict is worth on its day: final on a declared date, a preview between them."""
+
+    status: Literal["final", "preview", "undeclared"]
+    as_of: Day
+    rule: Literal["obrien-fleming", "pocock", "bonferroni"] | None
+    look: int | None
+    looks: int | None
+    information: Probability | None = Field(description="of that at the last look")
+    next: Day | None
+
+
+class Family(_Part):
+    """How often at least one of the city's claims is answered wrongly."""
+
+    claims: int
+    error_each: Probability
+    at_most: Probability
+    if_independent: Probability
+    undeclared: int = Field(description="claims without declared dates: the rate holds if looked at once")
+
+
+class Input(_Part):
+    """An archived object that the verdict was made from, with the names of its source files."""
+
+    kind: str
+    key: str
+    digest: Digest
+    source_files: list[str]
+
+
+class Origin(_Part):
+    """Everything the verdict was made from."""
+
+    inputs: list[Input]
+    input_digest: Digest
+    config_digest: Digest
+    code_version: str
+
+
+class VerdictDocument(_Part):
+    """The answer of the air to one claim, with everything it stands on."""
+
+    schema_version: Literal[1]
+    city: str
+    claim: str = Field(description="id in the claims file")
+    data_interval: Span = Field(description="the data that were used")
+    verdict: Answer
+    reasons: list[str] = Field(description="codes; of a claim that is not comparable the mismatches")
+    reason_texts: list[str]
+    kind: Literal["level", "change", "trend", "source", "share"]
+    statement: str
+    species: str
+    region: str | None
+    scope: str
+    sectors: list[str]
+    periods: list[Span] = Field(description="what the claim is about, as far as the data hold it")
+    claimed: Claimed
+    claimed_by: str
+    where: str
+    adjustments: list[str] = Field(description="declared differences")
+    place: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="source: [lon, lat] [degrees]"
+    )
+    start: Time | None = Field(None, description="source: begin of the best window")
+    end: Time | None = None
+    estimate: float | None
+    interval: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = Field(
+        description="[low, high] at `level`; null where unbounded"
+    )
+    level: Probability | None
+    unit: str
+    sigma: float | None
+    degrees_of_freedom: float | None = Field(description="of Student's t; null where σ is modelled")
+    sigma_within: Spread | None
+    sigma_between: Spread | None
+    sigma_by_choice: dict[str, float | None]
+    sign_confirmed: bool | None = Field(description="whether zero is outside the interval")
+    probability: Probability | None = Field(description="of at least the claim, or of its tolerance")
+    bayes_factor: float | None = Field(description="against no change, under N(0, claim²)")
+    detectable: float | None = Field(description="80 % power at the interval's level")
+    detectable_before: float | None
+    years_to_detect: float | None
+    share_from_data: float | None = Field(description="1 − posterior over prior variance")
+    response: float | None = Field(description="the smallest of `responses`")
+    responses: dict[str, float | None]
+    false_alarm: Probability | None = Field(description="source: of the whole search")
+    comparability: list[Item]
+    ensemble: list[Choice]
+    flips: list[Flip]
+    flips_text: str
+    least_favourable_correlation: float | None
+    correlations: dict[str, float | None]
+    uncertainty_rule: str
+    evaluation: Worth
+    family: Family
+    made_from: Origin
+    digest: Digest = Field(description="SHA-256 of the canonical JSON of all other keys")
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a verdict."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **VerdictDocument.model_json_schema(),
+        "title": "Verdict",
+    }
+
+
+def sealed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with its digest."""
+    return {**document, "digest": digest_of(document)}
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of the canonical JSON (UTF-8, sorted keys, no spaces) without the key `digest`."""
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return sha256(text.encode()).hexdigest()
+
+
+def ensure_verdict(document: object, where: str) -> dict[str, Any]:
+    """`document` itself if it is a verdict as it was sealed.
+
+    Raises
+    ------
+    InputError
+        When it does not follow the schema; every fault with its key.
+    StorageError
+        When the seal does not fit: somebody changed it.
+    """
+    if not isinstance(document, dict):
+        raise InputError("a verdict is a JSON object", found=type(document).__name__, where=where)
+    stated, found = document.get("digest"), digest_of(document)
+    if isinstance(stated, str) and stated != found:
+        raise StorageError(
+            "the verdict is not as it was sealed",
+            expected=stated,
+            found=found,
+            where=where,
+            remedy="do not use it; `monitor publish` writes the archived one again",
+        )
+    try:
+        VerdictDocument.model_validate(document)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise InputError(
+            f"the verdict does not follow its schema: {len(faults)} faults",
+            expected="`monitor claims schema`",
+            found=" | ".join(faults[:10]),
+            where=where,
+        ) from error
+    return document

@@ -1,0 +1,122 @@
+"""Verdicts as they are published: made whole and sealed, found again, and held against the archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from monitor.archive import Archive
+from monitor.compare.document import ensure_verdict, sealed
+from monitor.domain import Interval
+from monitor.errors import InputError, MonitorError, StorageError
+from monitor.service.entries import as_document
+
+
+def verdict_document(
+    city: str, claim: str, data: Interval, verdict: Mapping[str, Any], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The sealed document of a verdict; `about` holds its `family` and what it was `made_from`."""
+    from monitor.publish.content import clean
+
+    whole = {
+        "schema_version": 1,
+        "city": city,
+        "claim": claim,
+        "data_interval": data.as_json(),
+        **verdict,
+        **about,
+    }
+    return sealed(clean(whole))
+
+
+def verdict_key(city: str, claim: str, at: str = "") -> str:
+    """The archive key of a verdict; without `at` the beginning of all keys of the claim."""
+    return f"verdict/{city}/{claim}/{at}"
+
+
+def last_verdict(archive: Archive, city: str, claim: str) -> tuple[dict[str, Any], bool] | None:
+    """The verdict from the latest data, and whether its inputs have changed since."""
+    records = archive.find(kind="verdict", prefix=verdict_key(city, claim))
+    if not records:
+        return None
+    last = max(records, key=lambda record: record.valid.end if record.valid else record.recorded_at)
+    document: dict[str, Any] = json.loads(archive.load_document(last.digest))
+    return document, last.stale
+
+
+def verify_file(path: Path, archive: Archive | None) -> int:
+    """Check every verdict in a file: by its schema, its seal, and the archive if there is one; how many.
+
+    The file is a verdict, or holds them under `verdicts`, as a report and what a run prints do.
+
+    Raises
+    ------
+    InputError
+        When the file is no JSON, holds no verdict, or one does not follow the schema.
+    StorageError
+        When a verdict is not as it was sealed, or the archive does not know it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError("the file is not JSON", found=str(error), where=str(path)) from error
+    number = 0
+    for name, document in _verdicts_in(content):
+        where = f"{path}, claim '{name}'" if name else str(path)
+        known = ensure_verdict(document, where)
+        if archive is not None and not archive.holds(sha256(as_document(known)).hexdigest()):
+            raise StorageError(
+                "the archive does not know this verdict",
+                expected="a verdict that this archive has recorded",
+                found=f"digest {known['digest']}",
+                where=where,
+                remedy="name the archive it comes from with --workdir, or do not use it",
+            )
+        number += 1
+    if number == 0 and not _is_report(content):
+        raise InputError("the file holds no verdict", where=str(path))
+    return number
+
+
+def check_files(paths: Sequence[Path], archive: Archive | None) -> tuple[dict[str, int], list[MonitorError]]:
+    """How many verdicts each good file holds, and what is wrong with the others."""
+    counts, faults = {}, []
+    for path in paths:
+        try:
+            counts[str(path)] = verify_file(path, archive)
+        except MonitorError as error:
+            faults.append(error)
+        except OSError as error:
+            faults.append(StorageError("the file cannot be read", found=str(error.strerror), where=str(path)))
+    return counts, faults
+
+
+def _verdicts_in(content: object) -> Iterator[tuple[str, object]]:
+    if not isinstance(content, dict):
+        return
+    if _is_report(content):
+        yield from content["verdicts"].items()
+    elif "verdict" in content:
+        yield "", content
+
+
+def _is_report(content: object) -> bool:
+    """Whether it is a report or a run, of a city without claims."""
+    return isinstance(content, dict) and isinstance(content.get("verdicts"), dict)
+
+
+def check_site(workdir: Path, archive: Archive) -> tuple[dict[str, int], list[MonitorError]]:
+    """As `check_files`, for the report of every release of the site, and the checksums of its files."""
+    from monitor.publish.site import verify_release
+
+    reports = sorted((workdir / "site").glob("*/*/releases/*/report.json"))
+    counts, faults = check_files(reports, archive)
+    for report in reports:
+        try:
+            verify_release(report.parent)
+        except StorageError as error:
+            faults.append(error)
+    return counts, faults

@@ -1,0 +1,249 @@
+"""`monitor claims` and `monitor verify` as their users meet them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "service"))
+
+from fake_analysis import analyse
+from mini_city import MiniCity, write_mini_city
+
+from monitor import cli
+from monitor.compare.document import SCHEMA_FILE
+from monitor.service import analysis
+
+DATES = ("--from", "2020-01-06", "--to", "2020-01-08")
+CLAIMS = """\
+schema_version = 1
+[[claim]]
+id = "level"
+kind = "level"
+statement = "The map is right"
+region = "window"
+species = "ch4"
+period = ["2020-01-06", "2020-01-08"]
+value = 1.0e5
+unit = "t CH4 a-1"
+tolerance = 0.25
+evaluate_on = ["2020-02-01", "2021-02-01"]
+adjustments = ["a winter month for the year"]
+[[claim]]
+id = "leak"
+kind = "source"
+statement = "It leaks"
+species = "ch4"
+lon_deg = 1.2
+lat_deg = 52.1
+value = 500.0
+spending = { rule = "pocock", looks = ["2020-01-07", "2020-01-08", "2020-01-09"] }
+period = ["2020-01-06", "2020-01-09"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch):
+    """Leave out the waiting for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def city(tmp_path) -> MiniCity:
+    """Give a small city with two days of data and two claims that declare when they are judged."""
+    made = write_mini_city(tmp_path / "city")
+    made.observations("2020-01-06")
+    made.footprints("2020-01-06")
+    claims_of(made).write_text(CLAIMS, encoding="utf-8")
+    return made
+
+
+@pytest.fixture
+def quick(monkeypatch, city) -> MiniCity:
+    """Give the small city with an analysis that costs nothing."""
+    monkeypatch.setattr(analysis, "analyse", analyse)
+    return city
+
+
+def claims_of(city: MiniCity) -> Path:
+    return city.root / "config" / "claims" / "mini.toml"
+
+
+def evaluate_args(city: MiniCity, *more: str) -> list[str]:
+    folders = ("--data", str(city.data), "--workdir", str(city.workdir))
+    return ["claims", "evaluate", str(city.config), *DATES, *folders, *more]
+
+
+def said(capsys) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["claims file", "city file"])
+def test_the_list_says_when_each_claim_is_judged_next_and_how_often_one_errs(city, beside, capsys):
+    file = str(city.config if beside else claims_of(city))
+    assert cli.run(["claims", "list", file, "--as-of", "2020-01-08", "--json"]) == 0
+    found = said(capsys)
+    assert [c["next_evaluation"] for c in found["claims"]] == ["2020-02-01", "2020-01-08"]
+    assert found["family"]["at_most"] == pytest.approx(0.1) and found["family"]["undeclared"] == 0
+    assert cli.run(["claims", "list", file, "--as-of", "2021-02-02"]) == 0
+    out = capsys.readouterr().out
+    assert "at most 10%" in out and "2021-02-01" not in out
+
+
+def test_a_file_of_good_claims_passes_its_check_and_the_days_with_data_are_counted(city, capsys):
+    assert cli.run(["claims", "check", str(claims_of(city)), "--data", str(city.data), "--json"]) == 0
+    rows = {row["claim"]: (row["days_with_data"], row["days"]) for row in said(capsys)["data"]}
+    assert rows == {"level": (2, 2), "leak": (2, 3)}
+
+
+def test_a_period_outside_the_data_is_a_fault_of_the_archive_and_of_the_files(quick, capsys):
+    assert cli.run(evaluate_args(quick)) == 0
+    text = CLAIMS.replace('["2020-01-06", "2020-01-08"]', '["2021-01-06", "2021-01-08"]')
+    claims_of(quick).write_text(text, encoding="utf-8")
+    for where in (("--data", str(quick.data)), ("--workdir", str(quick.workdir))):
+        capsys.readouterr()
+        assert cli.run(["claims", "check", str(claims_of(quick)), *where]) == 78
+        err = capsys.readouterr().err
+        assert "1 fault in the claims" in err
+        assert "claim 'level': period [2021-01-06" in err
+        assert "outside the data (2020-01-06 … 2020-01-07)" in err
+
+
+def test_what_the_city_does_not_have_is_listed_at_once(city, capsys):
+    text = CLAIMS.replace('"window"', '"suburb"').replace('"2020-01-07", "2020-01-08"', '"2020-01-01"')
+    claims_of(city).write_text(text.replace('species = "ch4"', 'species = "co"', 1), encoding="utf-8")
+    assert cli.run(["claims", "check", str(claims_of(city)), "--json"]) == 78
+    fault = said(capsys)["error"]
+    assert fault["what"].startswith("3 faults") and fault["where"] == str(claims_of(city))
+    for words in ("region 'suburb' is not declared", "does not follow co", "a look comes before its period"):
+        assert words in fault["what"]
+    assert cli.run(["config", "check", str(claims_of(city))]) == 78
+
+
+def test_one_claim_is_shown_with_what_the_gate_asks_and_its_last_verdict(quick, capsys):
+    assert cli.run(evaluate_args(quick)) == 0
+    capsys.readouterr()
+    show = ["claims", "show", str(claims_of(quick)), "level", "--workdir", str(quick.workdir)]
+    assert cli.run([*show, "--json"]) == 0
+    found = said(capsys)
+    gate = {row["item"]: row for row in found["gate"]}
+    assert gate["months"]["declared"] == ["a winter month for the year"] == gate["period"]["declared"]
+    assert gate["scope"] == {
+        "item": "scope", "claim_says": "territorial", "declared_by_the_word": ["scope"], "declared": [],
+    }  # fmt: skip
+    assert found["last_verdict"]["document"]["claim"] == "level" and not found["last_verdict"]["stale"]
+    quick.observations("2020-01-06", add_ppb=5.0, created="3 Feb 20")
+    assert cli.run(["claims", "show", str(claims_of(quick)), "nothing"]) == 2
+
+
+def test_evaluating_says_what_each_verdict_is_worth(quick, capsys):
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    first = said(capsys)
+    worth = {name: verdict["evaluation"] for name, verdict in first["verdicts"].items()}
+    assert (worth["level"]["status"], worth["level"]["as_of"]) == ("final", "2020-02-01")
+    assert (worth["leak"]["look"], worth["leak"]["looks"]) == (2, 3)
+    assert first["family"] == first["verdicts"]["leak"]["family"]
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-06-01")) == 0
+    out = capsys.readouterr().out
+    assert "preview" in out and "2021-02-01" in out and "at most 10%" in out
+
+
+def test_an_evaluation_before_the_end_of_its_data_is_refused(quick, capsys):
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-01-07")) == 2
+    assert "cannot use data from after its day" in capsys.readouterr().err
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-02-01T12:00:00Z")) == 2
+
+
+def test_the_schema_is_the_one_in_the_package(capsys):
+    assert cli.run(["claims", "schema"]) == 0
+    assert capsys.readouterr().out == SCHEMA_FILE.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_same_inputs_give_the_same_bytes_in_two_processes(city, tmp_path):
+    """With the real inversion and the draws of a source claim; the archives lie in different places."""
+    printed = []
+    for name in ("one", "other"):
+        twin = MiniCity(shutil.copytree(city.root, tmp_path / name))
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", *evaluate_args(twin, "--json")],
+            env=os.environ | {"PYTHONHASHSEED": "0" if name == "one" else "1"},
+            capture_output=True,
+            check=True,
+        )
+        printed.append(done.stdout)
+    assert printed[0] == printed[1]
+    verdicts = json.loads(printed[0])["verdicts"]
+    assert set(verdicts) == {"level", "leak"}
+    assert verdicts["leak"]["false_alarm"] is not None and verdicts["level"]["estimate"] is not None
+
+
+@pytest.fixture
+def published(quick, capsys) -> Path:
+    """Give the data file of a published report."""
+    assert cli.run(["run", *evaluate_args(quick)[2:], "--json"]) == 0
+    return Path(said(capsys)["report"]).parent / "report.json"
+
+
+def test_verdicts_as_published_pass(quick, published, capsys):
+    workdir = ("--workdir", str(quick.workdir))
+    assert cli.run(["verify", *workdir, "--json"]) == 0
+    assert list(said(capsys)["reports"].values()) == [2]
+    assert cli.run(["verify", str(published), *workdir]) == 0
+    assert "2 verdicts" in capsys.readouterr().out
+    alone = published.with_name("alone.json")
+    alone.write_text(json.dumps(json.loads(published.read_text())["verdicts"]["level"]))
+    assert cli.run(["verify", str(alone), "--workdir", str(quick.root / "nowhere")]) == 0
+    assert "no archive" in capsys.readouterr().out
+
+
+def test_a_verdict_edited_by_hand_fails_with_its_file_and_both_digests(quick, published, capsys):
+    content = json.loads(published.read_text(encoding="utf-8"))
+    sealed_with = content["verdicts"]["level"]["digest"]
+    content["verdicts"]["level"]["verdict"] = "supported"
+    published.write_text(json.dumps(content), encoding="utf-8")
+    for args in (["verify", str(published)], ["verify"]):
+        assert cli.run([*args, "--workdir", str(quick.workdir)]) == 74
+        err = capsys.readouterr().err
+        assert "not as it was sealed" in err and str(published) in err
+        assert f"expected: {sealed_with}" in err and "found: " in err
+
+
+def test_a_verdict_sealed_again_after_an_edit_is_not_known_to_the_archive(quick, published, capsys):
+    from monitor.compare.document import sealed
+
+    content = json.loads(published.read_text(encoding="utf-8"))
+    content["verdicts"]["level"] = sealed(content["verdicts"]["level"] | {"verdict": "supported"})
+    published.write_text(json.dumps(content), encoding="utf-8")
+    assert cli.run(["verify", str(published), "--workdir", str(quick.workdir)]) == 74
+    assert "the archive does not know this verdict" in capsys.readouterr().err
+
+
+def test_an_archived_verdict_edited_by_hand_is_named_with_both_checksums(quick, published, capsys):
+    victim = next(
+        path
+        for path in (quick.workdir / "archive" / "objects").rglob("*.json")
+        if '"verdict": "undecided"' in path.read_text() and '"claim": "level"' in path.read_text()
+    )
+    os.chmod(victim, 0o644)
+    victim.write_text(victim.read_text().replace("undecided", "supported"))
+    assert cli.run(["verify", "--workdir", str(quick.workdir)]) == 74
+    out = capsys.readouterr().out
+    assert f"corrupt: {victim} (SHA-256 expected: {victim.stem}; found: " in out
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [("{", "not JSON"), ("{}", "holds no verdict"), ("[]", "holds no verdict")]
+)
+def test_what_is_no_verdict_fails(quick, tmp_path, text, fault, capsys):
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    assert cli.run(["verify", str(file), "--json"]) == 65
+    assert fault in said(capsys)["faults"][0]["what"]
+    assert cli.run(["verify", str(tmp_path / "none.json")]) == 74
