@@ -8,7 +8,7 @@ observations, a calibration with those of thousands.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from monitor.compare.verdict import (
     NOT_COMPARABLE,
     UNDECIDED,
     Comparison,
+    EpochTotal,
     Evidence,
     Member,
     Spread,
@@ -180,7 +181,25 @@ def judge(
     members = estimators(quantity, variants)
     answers = [m.at(m.residual) for m in members]
     support = support_of(quantity, variants[0], members, level)
-    return decide(claim, quantity, answers, support, level=level, items=items)
+    verdict = decide(claim, quantity, answers, support, level=level, items=items)
+    return replace(verdict, epochs=epoch_totals(quantity, answers, level))
+
+
+def epoch_totals(
+    quantity: Quantity, answers: Sequence[Answer], level: float = LEVEL
+) -> tuple[EpochTotal, ...]:
+    """The total of each of several epochs as a level of its own, transport error included.
+
+    They are correlated: a change or a trend has an interval of its own, and it does not follow from these.
+    """
+    models = [a for a in answers if not a.station_out]
+    if len(quantity.epochs) < 2 or not all(np.isfinite(a.covariance).all() for a in models):
+        return ()
+    found = []
+    for k, epoch in enumerate(quantity.epochs):
+        alone = [replace(a, totals=a.totals[[k]], covariance=a.covariance[[k]][:, [k]]) for a in models]
+        found.append(EpochTotal(epoch, least_favourable(Level(), alone, quantity.transport, level).estimate))
+    return tuple(found)
 
 
 def gate(

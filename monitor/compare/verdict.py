@@ -9,6 +9,7 @@ from math import isfinite, sqrt
 from scipy.stats import norm
 
 from monitor.compare.statistics import LEVEL, Estimate
+from monitor.domain import Interval
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_COMPARABLE = "not comparable"
@@ -68,8 +69,27 @@ class Member:
             "member": self.name,
             "estimate": number(self.estimate.value),
             "sigma": number(self.estimate.sigma),
+            "interval": [number(self.estimate.low), number(self.estimate.high)],
             "verdict": self.verdict,
             "choice": self.choice,
+        }
+
+
+@dataclass(frozen=True)
+class EpochTotal:
+    """The total of one epoch, estimated as a level; its unit is that of a level."""
+
+    interval: Interval
+    estimate: Estimate
+
+    def as_json(self) -> dict[str, object]:
+        e = self.estimate
+        return {
+            "period": self.interval.as_json(),
+            "estimate": number(e.value),
+            "sigma": number(e.sigma),
+            "interval": [number(e.low), number(e.high)],
+            "level": e.level,
         }
 
 
@@ -105,6 +125,8 @@ class Verdict:
         The detectable change as the network, the model and the maps had it, whatever was then observed.
     years_to_detect
         Years of data until what is claimed would be detectable; `None` for kinds without, and for never.
+    epochs
+        Of a change or a trend the totals it is made of.
     """
 
     answer: str
@@ -127,6 +149,7 @@ class Verdict:
     correlations: Mapping[str, float] = field(default_factory=dict)
     detectable_before: float | None = None
     years_to_detect: float | None = None
+    epochs: tuple[EpochTotal, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """One JSON-ready object; `null` where absent or not finite.
@@ -137,7 +160,7 @@ class Verdict:
         `bayes_factor`, `detectable`, `detectable_before`, `years_to_detect`, `share_from_data`, `response`,
         `responses`, `false_alarm`, `comparability`, `ensemble`, `flips` [{member, choice, verdict}],
         `flips_text`, `least_favourable_correlation`, `correlations` {part of the model: correlation},
-        `uncertainty_rule`.
+        `epochs` [{period, estimate, sigma, interval, level}] (in the unit of a level), `uncertainty_rule`.
         """
         e = self.estimate
         return {
@@ -172,6 +195,7 @@ class Verdict:
             "flips_text": flips_text(self.flips),
             "least_favourable_correlation": number(self.correlation),
             "correlations": {k: number(v) for k, v in self.correlations.items()},
+            "epochs": [e.as_json() for e in self.epochs],
             "uncertainty_rule": self.uncertainty_rule,
         }
 

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from monitor.publish.content import station_of
+from markupsafe import Markup
+
+from monitor.publish.badges import badge_of
+from monitor.publish.epochs_picture import epochs_picture
 from monitor.publish.interval_picture import interval_picture
+from monitor.publish.marks import in_cell, in_full, other
 from monitor.publish.numbers import (
-    Z95,
-    as_interval,
     as_number,
-    scale_of,
+    estimate_of,
     show_claimed,
-    show_estimate,
     show_level,
     show_plain,
 )
-from monitor.publish.table_view import SEARCHED, no_source, source_sentence
 from monitor.publish.wording import (
     REASONS,
     answer,
+    claimed_text,
     gas_name,
     is_at_least,
+    is_signed,
     items_of,
     mapping_of,
-    plain_amount,
+    show_limit,
     signed_margin,
     text_of,
     tidy,
     tolerance_of,
+    verdict_estimate,
     why,
 )
 
@@ -39,19 +41,8 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 
-#: Word → (symbol, style class): shape and word carry the meaning, the Okabe-Ito colour only helps.
-BADGES = {
-    "supported": ("✓", "supported"),
-    "contradicted": ("✗", "contradicted"),
-    "undecided": ("?", "undecided"),
-    "not comparable": ("≠", "not-comparable"),
-}
-
-
-def badge(word: str) -> dict[str, str]:
-    """Symbol, word and style class of a verdict."""
-    symbol, style = BADGES.get(word, ("?", "not-comparable"))
-    return {"word": word or "no verdict", "symbol": symbol, "style": style}
+#: Items of the gate in the order of their weight, each with its sign.
+_STATUS = {"mismatch": "≠", "declared": "±", "equal": "="}
 
 
 def claim_views(report: ReportInput, content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -66,30 +57,28 @@ def claim_views(report: ReportInput, content: Mapping[str, Any]) -> list[dict[st
 def _claim_view(
     number: int, claim_id: str, verdict: Mapping[str, Any], names: Mapping[str, str]
 ) -> dict[str, Any]:
-    region = text_of(verdict.get("region"))
+    estimate = verdict_estimate(verdict)
     return {
         "anchor": f"claim-{number}",
         "id": claim_id,
-        "badge": badge(text_of(verdict.get("verdict"))),
+        "badge": badge_of(text_of(verdict.get("verdict"))),
         "statement": tidy(text_of(verdict.get("statement")) or claim_id),
         "claimed_by": text_of(verdict.get("claimed_by")),
         "where": text_of(verdict.get("where")),
-        "answer": answer(verdict, names.get(region, region)),
-        "why": tidy(why(verdict)),
-        "picture": interval_picture(verdict),
-        "claim_rows": _claim_rows(claim_id, verdict, names.get(region, region)),
+        "answer": answer(verdict, names),
+        "why": why(verdict),
+        "look": look_text(verdict),
+        "pictures": [p for p in (interval_picture(verdict), epochs_picture(verdict)) if p],
+        "claim_rows": _claim_rows(claim_id, verdict, names),
         "result_rows": _result_rows(verdict),
-        "comparability": [
-            {key: text_of(mapping_of(row).get(key)) for key in ("item", "status", "detail")}
-            for row in items_of(verdict.get("comparability"))
-        ],
+        "spread_rows": _spread_rows(verdict),
+        "comparability": _comparability(verdict),
         "adjustments": [text_of(item) for item in items_of(verdict.get("adjustments"))],
+        "level": show_level(estimate.level) if estimate else "",
         "ensemble": _ensemble_rows(verdict),
-        "responses": [
-            (text_of(name), show_plain(response))
-            for name, value in mapping_of(verdict.get("responses")).items()
-            if (response := as_number(value)) is not None
-        ],
+        "flips": tidy(text_of(verdict.get("flips_text"))),
+        "responses": _numbers(verdict, "responses"),
+        "correlations": _numbers(verdict, "correlations"),
         "reasons": [
             (text_of(code), REASONS.get(text_of(code), "")) for code in items_of(verdict.get("reasons"))
         ],
@@ -97,197 +86,186 @@ def _claim_view(
     }
 
 
-def _claim_rows(claim_id: str, verdict: Mapping[str, Any], region: str) -> Rows:
+_UNDECLARED = "on no declared date: the level holds for whoever looks once"
+_RULES = {
+    "obrien-fleming": "the rule of O’Brien and Fleming",
+    "pocock": "the rule of Pocock",
+    "bonferroni": "equal parts",
+}
+
+
+def look_text(verdict: Mapping[str, Any]) -> str:
+    """What the day of the evaluation means: one of several looks, or a preview between them; else empty."""
+    evaluation = mapping_of(verdict.get("evaluation"))
+    looks, number = as_number(evaluation.get("looks")), as_number(evaluation.get("look"))
+    following = text_of(evaluation.get("next"))
+    tail = f" The next one is on {following}." if following else " None follows."
+    if evaluation.get("status") == "preview":
+        return f"Between two declared dates: the numbers are shown, and nothing is answered yet.{tail}"
+    if looks is None or number is None or looks < 2:
+        return ""
+    rule = _RULES.get(text_of(evaluation.get("rule")), text_of(evaluation.get("rule")))
+    return (
+        f"Look {number:.0f} of {looks:.0f} that were declared beforehand; by {rule} all together err in at"
+        f" most 5 of 100 cases, so this interval is wider than that of a single look.{tail}"
+    )
+
+
+def _claim_rows(claim_id: str, verdict: Mapping[str, Any], names: Mapping[str, str]) -> Rows:
     claimed = mapping_of(verdict.get("claimed"))
-    unit = text_of(claimed.get("unit")) or text_of(verdict.get("unit"))
+    region, whole = text_of(verdict.get("region")), text_of(verdict.get("of_region"))
     rows = [
         ("Identifier", claim_id),
         ("Kind", text_of(verdict.get("kind"))),
         ("Gas", gas_name(verdict.get("species"))),
-        ("Region", region),
-        ("Claimed value", show_claimed(claimed.get("value"), unit)),
+        ("Region", names.get(region, region)),
+        ("Sectors", _listed(verdict.get("sectors"))),
+        (
+            "A share of",
+            ", ".join(filter(None, [names.get(whole, whole), _listed(verdict.get("of_sectors"))])),
+        ),
+        ("Periods", "; ".join(map(_period, items_of(verdict.get("periods"))))),
+        ("Claimed value", other("claimed", claimed_text(verdict, claimed.get("value")))),
         ("Read as", text_of(claimed.get("reading")).replace("_", " ")),
-        ("Claimed by", text_of(verdict.get("claimed_by"))),
-        ("Written in", text_of(verdict.get("where"))),
     ]
     if as_number(claimed.get("value")) is not None and verdict.get("kind") != "source":
         if is_at_least(verdict):
-            rows.insert(6, ("Margin the interval must pass", show_claimed(signed_margin(verdict), unit)))
+            margin = claimed_text(verdict, signed_margin(verdict))
+            rows.append(("Margin the interval must pass", other("claimed", margin)))
         else:
-            rows.insert(6, ("Tolerance", f"± {show_claimed(tolerance_of(verdict), '1').lstrip('+')}"))
-    return [(name, value) for name, value in rows if value]
+            tolerance = show_claimed(tolerance_of(verdict), "1")
+            rows.append(("Tolerance", other("claimed", f"± {tolerance}")))
+    evaluation = mapping_of(verdict.get("evaluation"))
+    rows += [
+        (
+            "Judged",
+            _UNDECLARED if evaluation.get("status") == "undeclared" else text_of(evaluation.get("as_of")),
+        ),
+        ("Claimed by", text_of(verdict.get("claimed_by"))),
+        ("Written in", text_of(verdict.get("where"))),
+    ]
+    return [(name, value) for name, value in rows if _says(value)]
+
+
+def _says(value: str) -> bool:
+    return bool(value.striptags() if isinstance(value, Markup) else value)
+
+
+def _listed(value: object) -> str:
+    sectors = [text_of(item) for item in items_of(value)]
+    return "all" if sectors == ["*"] else ", ".join(sectors)
+
+
+def _period(ends: object) -> str:
+    """A half-open interval as days."""
+    return " to ".join(text_of(end).removesuffix("T00:00:00Z") for end in items_of(ends))
 
 
 def _result_rows(verdict: Mapping[str, Any]) -> Rows:
-    unit = text_of(verdict.get("unit"))
-    shown = show_estimate(verdict.get("estimate"), verdict.get("interval"), unit, verdict.get("level"))
-    rows = []
-    if shown:
-        rows.append(("Estimate", f"{shown.text}"))
-        rows.append(("Standard deviation (1σ)", show_claimed(verdict.get("sigma"), unit).lstrip("+")))
+    estimate = verdict_estimate(verdict)
+    rows: Rows = []
+    if estimate:
+        rows.append(("Estimate", in_full(estimate)))
+        degrees = as_number(verdict.get("degrees_of_freedom"))
+        if degrees is not None:
+            rows.append(("Degrees of freedom (Student’s t)", show_plain(degrees)))
         confirmed = verdict.get("sign_confirmed")
         if confirmed is not None:
             rows.append(
-                (
-                    f"Zero outside the {show_level(verdict.get('level'))} interval",
-                    "yes" if confirmed else "no",
-                )
+                (f"Zero outside the {show_level(estimate.level)} interval", "yes" if confirmed else "no")
             )
-    scale = scale_of(unit)
-    detectable = as_number(verdict.get("detectable"))
-    if detectable is not None:
-        text = scale.with_unit(show_plain(abs(detectable) * scale.factor))
-        rows.append(("Smallest detectable (80\u00a0% power, 95\u00a0% two-sided)", text))
+        seen = f"in 80 of 100 cases, at the {show_level(estimate.level)} level"
+        for key, name in (
+            ("detectable", f"Smallest seen {seen}"),
+            ("detectable_before", "The same, expected before the data"),
+        ):
+            number = as_number(verdict.get(key))
+            if number is not None:
+                rows.append((name, other("limit", show_limit(number, estimate.unit))))
+    years = as_number(verdict.get("years_to_detect"))
+    if years is not None:
+        rows.append(("Years of data until the claimed size would be seen", show_plain(years, 2)))
+    equal = "Probability that the claim holds, tolerance included"
     for key, name in (
-        ("probability", "Probability of at least the claim"),
+        ("probability", "Probability of at least the claim" if is_at_least(verdict) else equal),
         ("bayes_factor", "Bayes factor against no change"),
         ("share_from_data", "Share from the air (0 to 1)"),
-        ("response", "Response (1 = all of a true change is seen)"),
-        ("false_alarm", "Chance of a false alarm"),
+        ("response", "Least response (1: all of a true change is seen)"),
+        ("false_alarm", "Chance of a false alarm, whole search"),
+        (
+            "least_favourable_correlation",
+            "Least favourable correlation of the transport error between periods",
+        ),
     ):
         number = as_number(verdict.get(key))
         if number is not None:
             rows.append((name, show_plain(number)))
-    rows.append(("How uncertainties were added", text_of(verdict.get("uncertainty_rule"))))
-    return [(name, value) for name, value in rows if value]
+    rule = text_of(verdict.get("uncertainty_rule"))
+    return [*rows, ("How uncertainties were added", other("assumed", tidy(rule)))] if rule else rows
+
+
+def _spread_rows(verdict: Mapping[str, Any]) -> Rows:
+    """Where the uncertainty comes from, each part as 1σ."""
+    parts = {
+        "all together": verdict.get("sigma"),
+        "within one choice of method": verdict.get("sigma_within"),
+        "between choices": verdict.get("sigma_between"),
+        **{f"of these, {name}": value for name, value in mapping_of(verdict.get("sigma_by_choice")).items()},
+    }
+    if verdict_estimate(verdict) is None:
+        return []
+    unit = text_of(verdict.get("unit"))
+    return [
+        (name, other("spread", show_claimed(value, unit)))
+        for name, value in parts.items()
+        if as_number(value) is not None
+    ]
+
+
+def _comparability(verdict: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Items of the gate: mismatches first, then what was declared, then what is equal."""
+    rows = []
+    for item in map(mapping_of, items_of(verdict.get("comparability"))):
+        status, spread = text_of(item.get("status")), as_number(item.get("relative_sd"))
+        added = f"; adds {show_claimed(spread, '1')} (1σ)" if spread else ""
+        rows.append(
+            {
+                "item": text_of(item.get("item")),
+                "status": status,
+                "sign": _STATUS.get(status, ""),
+                "detail": tidy(text_of(item.get("detail"))) + added,
+            }
+        )
+    order = list(_STATUS)
+    return sorted(rows, key=lambda row: order.index(row["status"]) if row["status"] in order else len(order))
+
+
+def _numbers(verdict: Mapping[str, Any], key: str) -> Rows:
+    return [
+        (text_of(name), show_plain(number))
+        for name, value in mapping_of(verdict.get(key)).items()
+        if (number := as_number(value)) is not None
+    ]
 
 
 def _ensemble_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for item in map(mapping_of, items_of(verdict.get("ensemble"))):
-        estimate, sigma = as_number(item.get("estimate")), as_number(item.get("sigma"))
-        ends = as_interval(item.get("interval"))
-        if ends is None and estimate is not None and sigma is not None:
-            ends = (estimate - Z95 * sigma, estimate + Z95 * sigma)
-        shown = show_estimate(estimate, ends, text_of(verdict.get("unit")))
+        estimate = estimate_of(
+            item.get("estimate"),
+            item.get("interval"),
+            verdict.get("level"),
+            verdict.get("unit"),
+            signed=is_signed(verdict),
+        )
         word = text_of(item.get("verdict"))
         rows.append(
             {
                 "member": text_of(item.get("member")),
-                "estimate": f"{shown.value}\u00a0{shown.unit}" if shown else "–",
-                "interval": f"{shown.interval}" if shown else "–",
+                "choice": text_of(item.get("choice")),
+                "estimate": in_cell(estimate),
                 "verdict": word or "–",
                 "flips": bool(word) and word != verdict.get("verdict"),
             }
         )
     return rows
-
-
-def minute_lines(report: ReportInput, content: Mapping[str, Any]) -> list[str]:
-    """The page in a few sentences: verdicts counted, sources, what it stands on, how far to trust it."""
-    lines = [_verdict_count(content["verdicts"])] if content["verdicts"] else []
-    levels = {
-        row.get("species")
-        for row in content["verdicts"].values()
-        if row.get("kind") == "level" and as_number(row.get("estimate")) is not None
-    }
-    lines += [
-        _headline(report, rows)
-        for rows in _rows_by_gas(content["totals"])
-        if rows and rows[0]["species"] not in levels  # a tested level says more than a posterior
-    ]
-    lines.append(_sources_line(content["sources"], content["figures"]))
-    lines.append(_stands_on(report, content))
-    trust = _trust(content)
-    if trust:
-        lines.append(trust)
-    warned = len(content["warnings"])
-    if warned:
-        lines.append(f"There {'is one warning' if warned == 1 else f'are {_few(warned)} warnings'} below.")
-    return [line for line in lines if line]
-
-
-def _rows_by_gas(totals: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    gases = dict.fromkeys(row["species"] for row in totals)
-    return [[row for row in totals if row["species"] == gas and row["estimate"] is not None] for gas in gases]
-
-
-def _headline(report: ReportInput, rows: list[Mapping[str, Any]]) -> str:
-    """The largest total of the last epoch, in words."""
-    last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
-    row = max(last, key=lambda row: abs(row["estimate"]))
-    names = {region.id: region.name or region.id for region in report.regions}
-    which = ", ".join(text for text in (row["block"], row["epoch"]) if text)
-    amount = plain_amount(row["estimate"], tuple(row["interval"]), row["unit"], row["level"])
-    place = names.get(row["region"], row["region"])
-    gas = gas_name(row["species"])
-    return (
-        f"Starting from the first guess, the air leads to emissions of {gas} from {place}"
-        f"{f' ({which})' if which else ''} of {amount}."
-    )
-
-
-_ALL = {
-    "supported": "the air supports {}",
-    "contradicted": "the air contradicts {}",
-    "undecided": "the air cannot decide {}",
-    "not comparable": "{} cannot be compared with the air",
-}
-_SOME = {
-    "supported": "supports {}",
-    "contradicted": "contradicts {}",
-    "undecided": "cannot decide {}",
-}
-
-
-def _verdict_count(verdicts: Mapping[str, Any]) -> str:
-    counts = Counter(text_of(verdict.get("verdict")) for verdict in verdicts.values())
-    total = len(verdicts)
-    tested = "One claim was tested" if total == 1 else f"{_few(total).capitalize()} claims were tested"
-    if len(counts) == 1:
-        word = next(iter(counts))
-        which = "it" if total == 1 else "none" if word == "undecided" else "all of them"
-        said = "the air can decide none of them" if which == "none" else _ALL.get(word, "{}").format(which)
-        return f"{tested}: {said}."
-    said = ", ".join(_SOME[word].format(_few(counts[word])) for word in _SOME if counts[word])
-    apart = counts["not comparable"]
-    tail = f"; {_few(apart)} cannot be compared with it" if apart else ""
-    return f"{tested}: the air {said}{tail}."
-
-
-def _few(count: int) -> str:
-    words = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[count] if count < len(words) else str(count)
-
-
-def _sources_line(sources: list[Mapping[str, Any]], figures: Mapping[str, Any]) -> str:
-    if not sources:
-        return no_source(figures) if figures.get(SEARCHED) else ""
-    if len(sources) == 1:
-        return f"The search for sources outside the inventory found one: {source_sentence(sources[0])}."
-    strongest = max(sources, key=lambda row: as_number(row.get("strength")) or 0.0)
-    return (
-        f"The search for sources outside the inventory found {_few(len(sources))}; the strongest is"
-        f" {source_sentence(strongest)}."
-    )
-
-
-def _stands_on(report: ReportInput, content: Mapping[str, Any]) -> str:
-    stated = as_number(content["figures"].get("n_observations"))
-    used = (
-        sum(ds.sizes.get("observation", 0) for ds in report.posteriors.values()) if stated is None else stated
-    )
-    places = station_of(report.stations)
-    inlets = {str(name) for ds in report.posteriors.values() for name in set(ds["station"].values.tolist())}
-    stations = {places[name].id if name in places else name for name in inlets}
-    gases = " and ".join(gas_name(name) for name in report.posteriors)
-    at = f"{_few(len(stations))} station{'s' if len(stations) != 1 else ''}"
-    return f"It stands on {show_plain(used, 9)} measurements of {gases} at {at}." if gases else ""
-
-
-def _trust(content: Mapping[str, Any]) -> str:
-    coverages = [
-        (name, number)
-        for name, attributes in content["diagnostics"].items()
-        if (number := as_number(attributes.get("loo_coverage"))) is not None
-    ]
-    if not coverages:
-        return ""
-    said = " and ".join(
-        f"{show_plain(100 * number, 3)}\u00a0%" + (f" ({gas_name(name)})" if len(coverages) > 1 else "")
-        for name, number in coverages
-    )
-    return (
-        f"A check of its honesty: when days were hidden and predicted from the others, {said} of the hidden"
-        " measurements fell inside their 95\u00a0% interval; 95\u00a0% would be perfect."
-    )

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from monitor.publish import svg
-from monitor.publish.numbers import as_interval, as_number, scale_of, show_claimed, show_estimate
-from monitor.publish.wording import is_at_least, mapping_of, signed_margin, text_of, tolerance_of
+from monitor.publish.numbers import Estimate, as_number, scale_of, show_claimed
+from monitor.publish.wording import (
+    claimed_text,
+    is_at_least,
+    mapping_of,
+    signed_margin,
+    text_of,
+    tolerance_of,
+    verdict_estimate,
+)
 
 WIDTH, HEIGHT, LEFT, RIGHT = 360.0, 132.0, 14.0, 346.0
-BAND_TOP, BAR, AXIS = 24.0, 62.0, 98.0
+BAND_TOP, BAR, AXIS = 24.0, 60.0, 98.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +52,11 @@ def interval_picture(verdict: Mapping[str, object]) -> Markup | None:
 
     None when there is no estimate with an interval: then there is nothing to draw.
     """
-    shown = show_estimate(
-        verdict.get("estimate"), verdict.get("interval"), text_of(verdict.get("unit")), verdict.get("level")
-    )
-    ends, value = as_interval(verdict.get("interval")), as_number(verdict.get("estimate"))
-    if shown is None or ends is None or value is None:
+    estimate = verdict_estimate(verdict)
+    if estimate is None:
         return None
-    factor = scale_of(text_of(verdict.get("unit"))).factor
+    shown, factor = estimate.shown, scale_of(estimate.unit).factor
+    ends, value = (estimate.low, estimate.high), estimate.value
     band = _band(verdict)
     numbers = [*ends, value]
     numbers += [x for x in (band.low, band.high, band.claimed, band.margin) if x is not None] if band else []
@@ -61,7 +67,7 @@ def interval_picture(verdict: Mapping[str, object]) -> Markup | None:
     children = [
         *_draw_band(axis, band, factor),
         *_draw_zero(axis),
-        *_draw_axis(axis, text_of(verdict.get("unit"))),
+        *_draw_axis(axis, estimate),
         *_draw_estimate(axis, value * factor, (ends[0] * factor, ends[1] * factor), label),
     ]
     claim = f" Claimed: {band.text}." if band else ""
@@ -80,17 +86,16 @@ def _band(verdict: Mapping[str, object]) -> _Band | None:
     value = as_number(claimed.get("value"))
     if value is None:
         return None
-    unit = text_of(claimed.get("unit")) or text_of(verdict.get("unit"))
     if text_of(claimed.get("unit")) not in {"", text_of(verdict.get("unit"))}:
         return None  # another unit: nothing on this axis
-    text = show_claimed(value, unit)
+    text = claimed_text(verdict, value)
     if is_at_least(verdict):
         low, high = (None, value) if value < 0 else (value, None)
         return _Band(low, high, value, f"{text} or more", signed_margin(verdict))
     if text_of(verdict.get("kind")) == "source":
         return _Band(value, value, value, text)
     spread = abs(value) * tolerance_of(verdict)
-    tolerance = show_claimed(tolerance_of(verdict), "1").lstrip("+")
+    tolerance = show_claimed(tolerance_of(verdict), "1")
     return _Band(value - spread, value + spread, value, f"{text} ± {tolerance}")
 
 
@@ -105,6 +110,7 @@ def _draw_band(axis: _Axis, band: _Band | None, factor: float) -> list[Markup]:
         svg.tag("rect", x=x1, y=BAND_TOP, width=max(x2 - x1, 0.0), height=AXIS - BAND_TOP, class_="band"),
         svg.line(at, BAND_TOP - 4, at, AXIS, "claimed"),
         *([] if margin is None else [svg.line(margin, BAND_TOP, margin, AXIS, "margin")]),
+        *([] if margin is None else [_centred(margin, AXIS - 6, "margin", "margin-text", 6.2)]),
         _centred(at, BAND_TOP - 9, f"claimed {band.text}", "claimed-text", 7.0),
     ]
 
@@ -115,11 +121,11 @@ def _draw_zero(axis: _Axis) -> list[Markup]:
     return [svg.line(axis.x(0), BAND_TOP - 2, axis.x(0), AXIS, "zero")]
 
 
-def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
-    scale = scale_of(unit)
+def _draw_axis(axis: _Axis, estimate: Estimate) -> list[Markup]:
+    scale = scale_of(estimate.unit)
     values = svg.ticks(axis.low, axis.high, 5)
     divisor, prefix = (1e6, "million ") if max(map(abs, values)) >= 2e6 else (1.0, "")
-    texts = svg.tick_text([value / divisor for value in values], signed=scale.is_fraction)
+    texts = svg.tick_text([value / divisor for value in values], signed=estimate.signed)
     drawn = [svg.line(LEFT, AXIS, RIGHT, AXIS, "axis")]
     for value, text in zip(values, texts, strict=True):
         drawn.append(svg.line(axis.x(value), AXIS, axis.x(value), AXIS + 4, "axis"))
@@ -127,7 +133,13 @@ def _draw_axis(axis: _Axis, unit: str) -> list[Markup]:
         inside = min(max(axis.x(value), half), WIDTH - half)
         drawn.append(svg.label(inside, AXIS + 16, text, anchor="middle"))
     drawn.append(
-        svg.label((LEFT + RIGHT) / 2, AXIS + 31, f"{prefix}{scale.unit}", class_="unit", anchor="middle")
+        svg.label(
+            (LEFT + RIGHT) / 2,
+            AXIS + 31,
+            f"{prefix}{scale.unit} (bar: {estimate.shown.level} interval)",
+            class_="unit",
+            anchor="middle",
+        )
     )
     return drawn
 
@@ -151,9 +163,8 @@ def _centred(x: float, y: float, text: str, class_: str, px_per_letter: float) -
 
 #: What the parts of the picture mean, printed once on the page.
 KEY = (
-    "In the pictures, the dot is the estimate from the air and the bar its interval. The shaded part is what"
-    " the claim says. To contradict a claim, the bar must not touch that part. To support a claim of a total,"
-    " the whole bar must lie in it; to support one of “at least”, the bar must reach it and lie wholly beyond"
-    " the dotted line. The reasons beside a picture say where that was not enough. The thin upright line is"
-    " zero."
+    "In the pictures, the blue dot is the estimate from the air and the bar its interval; the shaded part is"
+    " what the claim says. A bar that does not touch that part contradicts the claim. A bar wholly inside it"
+    " supports one of a total or a share; a bar that reaches it and lies wholly beyond the dotted margin"
+    " supports one of “at least”. The reasons say where that was not enough. The thin upright line is zero."
 )

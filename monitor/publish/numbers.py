@@ -1,6 +1,7 @@
 """Numbers as a reader sees them: rounded to what is known, with their interval, unit and level.
 
-The rule of the page stands here: an estimate without an interval is not shown as a number.
+The rule of the page stands here: an estimate without an interval, or an interval without its level, is not
+shown as a number.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ NO_BREAK = "\u00a0"
 #: Half-width of a 95 % interval in standard deviations, Φ⁻¹(0.975).
 Z95 = 1.959963984540054
 LEVEL = 0.95
+#: Coverage of ± 1σ of a normal distribution.
+ONE_SIGMA = 0.6827
 
-_GASES = {"CO2": "CO₂", "CH4": "CH₄", "CO": "CO"}
+_GASES = {"CO2": "CO₂", "CH4": "CH₄", "CO": "CO", "CO2e": "CO₂e"}
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN_UNITS = (
     (re.compile(r"^t (\w+) a-1$"), "tonnes of {} a year"),
+    (re.compile(r"^t (\w+) a-2$"), "tonnes of {} a year, every year"),
     (re.compile(r"^kg (\w+) h-1$"), "kg of {} an hour"),
     (re.compile(r"^kg (\w+) a-1$"), "kg of {} a year"),
 )
@@ -110,15 +114,41 @@ def scale_of(unit: str | None) -> Scale:
     return Scale(1.0, pretty_unit(unit), pretty_unit(unit))
 
 
-def show_level(level: object) -> str:
-    """A coverage level: ``95 %``."""
-    number = as_number(level)
-    return f"{show_plain(100 * (LEVEL if number is None else number))}{NO_BREAK}%"
+def show_level(level: float) -> str:
+    """A coverage level, with as many digits as tell it from 100 %: ``95 %``, ``99.87 %``."""
+    percent = 100 * level
+    decimals = max(decimals_for(100 - percent), 0) if percent < 100 else 0
+    text = show(percent, decimals)
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}{NO_BREAK}%"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with all that must go with it: its interval, the interval's level, its unit (as in the JSON).
+
+    `signed`: a change or a trend, whose sign is shown even where it is positive.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    unit: str
+    signed: bool = False
+
+    @property
+    def shown(self) -> Shown:
+        """As text."""
+        scale = scale_of(self.unit)
+        value, low, high = (x * scale.factor for x in (self.value, self.low, self.high))
+        decimals = decimals_for((high - low) / 2 or abs(value))
+        parts = [show(number, decimals, signed=self.signed) for number in (value, low, high)]
+        return Shown(parts[0], parts[1], parts[2], show_level(self.level), scale.unit)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An estimate as text: all parts rounded alike, the interval never missing."""
+    """An estimate as text: all parts rounded alike, to two significant digits of the half-width."""
 
     value: str
     low: str
@@ -135,29 +165,29 @@ class Shown:
         return f"{self.value}{NO_BREAK}{self.unit} ({self.level} interval {self.interval})"
 
 
-def show_estimate(
-    estimate: object, interval: object, unit: str | None, level: object = LEVEL, *, signed: bool | None = None
-) -> Shown | None:
-    """The estimate with its interval, None where either is missing.
-
-    Both are rounded to two significant digits of the half-width.
-    """
-    value, ends = as_number(estimate), as_interval(interval)
-    if value is None or ends is None:
+def estimate_of(
+    value: object, interval: object, level: object, unit: object, *, signed: bool = False
+) -> Estimate | None:
+    """The estimate, None unless number, interval and level are all there: then no number is shown."""
+    number, ends, coverage = as_number(value), as_interval(interval), as_number(level)
+    if number is None or ends is None or coverage is None or not 0 < coverage < 1:
         return None
-    scale = scale_of(unit)
-    low, high = ends[0] * scale.factor, ends[1] * scale.factor
-    decimals = decimals_for((high - low) / 2 or abs(value * scale.factor))
-    sign = scale.is_fraction if signed is None else signed
-    parts = [show(number, decimals, signed=sign) for number in (value * scale.factor, low, high)]
-    return Shown(parts[0], parts[1], parts[2], show_level(level), scale.unit)
+    return Estimate(number, *ends, coverage, "" if unit is None else str(unit), signed)
 
 
-def show_claimed(value: object, unit: str | None) -> str:
+def estimate_from_sigma(value: object, sigma: object, unit: object) -> Estimate | None:
+    """The same with the 95 % interval of a normal distribution."""
+    number, spread = as_number(value), as_number(sigma)
+    if number is None or spread is None:
+        return None
+    return estimate_of(number, [number - Z95 * spread, number + Z95 * spread], LEVEL, unit)
+
+
+def show_claimed(value: object, unit: str | None, *, signed: bool = False) -> str:
     """A number that somebody else states, to three significant digits, in our unit for pages."""
     number = as_number(value)
     if number is None:
         return ""
     scale = scale_of(unit)
     text = show_plain(number * scale.factor)
-    return scale.with_unit("+" + text if scale.is_fraction and number > 0 else text)
+    return scale.with_unit("+" + text if signed and number > 0 else text)

@@ -13,19 +13,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from monitor.domain import Interval
-from monitor.publish.claim_view import claim_views, minute_lines
+from monitor.publish.badges import BADGES
+from monitor.publish.claim_view import claim_views
 from monitor.publish.glossary import GLOSSARY
 from monitor.publish.interval_picture import KEY
+from monitor.publish.minute import minute_lines
 from monitor.publish.numbers import NO_BREAK, show
+from monitor.publish.source_view import no_source, search_lines, source_rows
 from monitor.publish.species_view import species_views
 from monitor.publish.table_view import (
     excluded_rows,
     figure_rows,
     input_rows,
     inventory_rows,
-    no_source,
     pair_rows,
-    source_rows,
 )
 from monitor.publish.wording import mapping_of, text_of, tidy
 
@@ -56,7 +57,7 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         Bytes of each file that the page offers, by its path beside the page.
     """
     environment = _environment()
-    style = environment.get_template("report.css").render()
+    style = environment.get_template("report.css").render(badges=BADGES.values())
     provenance = mapping_of(content["provenance"])
     return environment.get_template("report.html").render(
         style=Markup(style),
@@ -71,6 +72,7 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         species=species_views(report, content),
         inventories=inventory_rows(content["inventories"]),
         no_source=no_source(content["figures"]),
+        searches=search_lines(content["figures"]),
         sources=source_rows(content["sources"]),
         excluded=excluded_rows(content["figures"]),
         figures=figure_rows(content["figures"]),

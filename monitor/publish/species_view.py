@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 from monitor.domain import Grid, Species, Station
 from monitor.publish.content import species_of, station_of
+from monitor.publish.diagnostics import diagnostics_in_words
 from monitor.publish.map_picture import ColourScale, MapFrame, colour_scale, map_picture
-from monitor.publish.numbers import LEVEL, as_number, pretty_unit, show_estimate, show_plain
+from monitor.publish.marks import in_cell, marked, other
+from monitor.publish.numbers import LEVEL, ONE_SIGMA, as_number, estimate_of, pretty_unit, show_plain
 from monitor.publish.series_picture import Series, series_picture
 from monitor.publish.table_view import Rows, pair_rows
-from monitor.publish.wording import diagnostics_in_words
 
 if TYPE_CHECKING:
     from monitor.publish.report import ReportInput
@@ -94,8 +95,11 @@ def _alt_text(title: str, field: np.ndarray, frame: MapFrame, scale: ColourScale
     row, column = np.unravel_index(int(np.nanargmax(np.abs(field))), field.shape)
     lat = np.linspace(*frame.lat_edges, 2 * field.shape[0] + 1)[1::2][row]
     lon = np.linspace(*frame.lon_edges, 2 * field.shape[1] + 1)[1::2][column]
-    value = show_plain(float(field[row, column]), 2)
-    return f"Map, {title}. Strongest cell {value} {scale.unit} at {lat:.2f}° north, {lon:.2f}° east."
+    ends = " to ".join(show_plain(end, 2) for end in (scale.low, scale.high))
+    return (
+        f"Map, {title}. The colours run from {ends} {scale.unit};"
+        f" the strongest cell is at {lat:.2f}° north, {lon:.2f}° east."
+    )
 
 
 def _main_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Panel]:
@@ -202,36 +206,41 @@ def _one_series(posterior: xr.Dataset, chosen: np.ndarray, gas: Species, title: 
     return series_picture(series, gas.display_unit, title=alt)
 
 
-def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict[str, str]]:
-    shown_rows = []
+def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict[str, Any]]:
+    shown = []
     for row in rows:
-        prior = show_estimate(row["prior"], row["prior_interval"], row["unit"], LEVEL)
-        estimate = show_estimate(row["estimate"], row["interval"], row["unit"], row["level"])
+        prior = estimate_of(row["prior"], row["prior_interval"], LEVEL, row["unit"])
+        estimate = estimate_of(row["estimate"], row["interval"], row["level"], row["unit"])
         share = as_number(row["share_from_data"])
-        shown_rows.append(
+        shown.append(
             {
                 "region": regions.get(row["region"], row["region"]),
                 "block": row["block"],
                 "epoch": row["epoch"],
-                "prior": prior.value if prior else "–",
-                "prior_interval": prior.interval if prior else "–",
-                "estimate": estimate.value if estimate else "–",
-                "interval": estimate.interval if estimate else "–",
-                "unit": estimate.unit if estimate else "",
+                "prior": in_cell(prior, with_unit=False),
+                "estimate": in_cell(estimate, with_unit=False),
+                "unit": pretty_unit(row["unit"]),
                 "share": "–" if share is None else show_plain(share, 2),
             }
         )
-    return shown_rows
+    return shown
 
 
 def _hyperparameters(content: Mapping[str, Any], name: str) -> Rows:
-    rows = []
+    rows: Rows = []
     for row in content["hyperparameters"]:
         if row["species"] != name or row["value"] is None:
             continue
-        spread = "" if row["sigma"] is None else f" ± {show_plain(row['sigma'], 2)} (1σ)"
-        if row["sigma"] == 0:
-            spread = " (held fixed)"
         unit = f" {pretty_unit(row['unit'])}" if row["unit"] not in (None, "", "1") else ""
-        rows.append((row["name"], f"{show_plain(row['value'], 3)}{unit}{spread}"))
+        value = f"{show_plain(row['value'], 3)}{unit}"
+        text: str
+        if row["sigma"] is None:
+            text = other("record", f"{value} (its uncertainty is not known)")
+        elif row["sigma"] == 0:
+            text = other("assumed", f"{value} (held fixed)")
+        else:
+            ends = [row["value"] - row["sigma"], row["value"] + row["sigma"]]
+            estimate = estimate_of(row["value"], ends, ONE_SIGMA, row["unit"])
+            text = marked(estimate, f"{value} ± {show_plain(row['sigma'], 2)} (1σ)") if estimate else "–"
+        rows.append((row["name"], text))
     return rows

@@ -1,14 +1,15 @@
-"""Tables of the page: inventories, sources, exclusions, figures and provenance as rows of text."""
+"""Tables of the page: inventories, exclusions, figures and provenance as rows of text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from monitor.domain import parse_utc
 from monitor.errors import UsageError
-from monitor.publish.numbers import MINUS, as_interval, as_number, show_claimed, show_estimate, show_plain
-from monitor.publish.wording import gas_name, inventory_sentence, items_of, mapping_of, plain_amount, text_of
+from monitor.publish.marks import in_cell, other
+from monitor.publish.numbers import MINUS, as_number, estimate_of, show_claimed, show_plain
+from monitor.publish.wording import gas_name, inventory_sentence, items_of, mapping_of, text_of
 
 Rows = list[tuple[str, str]]
 
@@ -17,61 +18,20 @@ def inventory_rows(inventories: Mapping[str, Any]) -> list[dict[str, str]]:
     """Each inventory's total beside the estimate along its own pattern."""
     rows = []
     for name, row in inventories.items():
-        unit = text_of(row.get("unit"))
-        shown = show_estimate(row.get("estimate"), row.get("interval"), unit)
+        estimate = estimate_of(*(row.get(key) for key in ("estimate", "interval", "level", "unit")))
+        prior = as_number(row.get("prior_total"))
         rows.append(
             {
                 "name": name,
                 "gas": gas_name(row.get("species")),
-                "prior": show_claimed(row.get("prior_total"), unit) or "–",
-                "estimate": f"{shown.value}\u00a0{shown.unit}" if shown else "–",
-                "interval": shown.interval if shown else "–",
-                "says": inventory_sentence(row),
-                "response": _plain(row.get("response")),
-                "background": _plain(row.get("background_share")),
+                "prior": other("claimed", show_claimed(prior, text_of(row.get("unit"))) or "–"),
+                "estimate": in_cell(estimate),
+                "says": inventory_sentence(prior, estimate),
+                "response": plain_or_dash(row.get("response")),
+                "background": plain_or_dash(row.get("background_share")),
             }
         )
     return rows
-
-
-def source_rows(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Each source that the search found: where, when, how strong, how often by chance."""
-    rows = []
-    for number, row in enumerate(sources, 1):
-        shown = show_estimate(row.get("strength"), row.get("interval"), text_of(row.get("unit")))
-        rows.append(
-            {
-                "number": str(number),
-                "place": place_text(row),
-                "when": f"{day_text(row.get('start'))} to {day_text(row.get('end'))}",
-                "strength": f"{shown.value}\u00a0{shown.unit}" if shown else "–",
-                "interval": shown.interval if shown else "–",
-                "false_alarm": _plain(row.get("false_alarm")),
-                "status": text_of(row.get("status")) or "–",
-            }
-        )
-    return rows
-
-
-def source_sentence(source: Mapping[str, Any]) -> str:
-    """One source in words, its strength only with its interval."""
-    value, ends = as_number(source.get("strength")), as_interval(source.get("interval"))
-    strength = "of unknown strength"
-    if value is not None and ends is not None:
-        strength = f"of {plain_amount(value, ends, text_of(source.get('unit')))}"
-    when = f"from {day_text(source.get('start'))} to {day_text(source.get('end'))}"
-    return f"a source {strength} at {place_text(source)}, {when}"
-
-
-#: Figure of the run that says a search was made: the number of places searched, or true.
-SEARCHED = "sources_searched"
-
-
-def no_source(figures: Mapping[str, Any]) -> str:
-    """What an empty list of sources means: a search found none, or none was made as far as we know."""
-    if figures.get(SEARCHED):
-        return "The search for sources outside the inventory found none that stands out from chance."
-    return "This run reports no source outside the inventory; it does not say that it searched for any."
 
 
 def place_text(row: Mapping[str, Any]) -> str:
@@ -154,6 +114,7 @@ def input_rows(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _plain(value: object) -> str:
+def plain_or_dash(value: object) -> str:
+    """Three significant digits, a dash where there is no number."""
     number = as_number(value)
     return "–" if number is None else show_plain(number)

@@ -5,27 +5,30 @@ Every sentence that gives a number gives its interval and the level; every verdi
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from markupsafe import Markup
 
 from monitor.domain import SPECIES
+from monitor.publish.marks import marked, other
 from monitor.publish.numbers import (
-    LEVEL,
     NO_BREAK,
     THIN,
-    as_interval,
+    Estimate,
     as_number,
     decimals_for,
+    estimate_of,
     scale_of,
     show,
     show_claimed,
-    show_estimate,
     show_level,
     show_plain,
 )
 
 Verdict = Mapping[str, object]
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 VERDICTS = ("supported", "contradicted", "undecided", "not comparable")
 
@@ -76,10 +79,27 @@ def gas_name(species: object) -> str:
     return known.name if known else text_of(species)
 
 
+def few(count: int) -> str:
+    """A small number as a word."""
+    words = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count] if count < len(words) else str(count)
+
+
 def is_at_least(verdict: Verdict) -> bool:
     """Whether a change or trend is claimed as "at least" (the default reading), not as "equal"."""
     reading = text_of(mapping_of(verdict.get("claimed")).get("reading")).replace("_", " ")
     return text_of(verdict.get("kind")) in {"change", "trend"} and reading != "equal"
+
+
+def is_signed(verdict: Verdict) -> bool:
+    """Whether its numbers are rises and falls."""
+    return text_of(verdict.get("kind")) in {"change", "trend"}
+
+
+def claimed_text(verdict: Verdict, value: object) -> str:
+    """A number of the claim (its value, its margin) in the claim's unit."""
+    unit = text_of(mapping_of(verdict.get("claimed")).get("unit")) or text_of(verdict.get("unit"))
+    return show_claimed(value, unit, signed=is_signed(verdict))
 
 
 def reasons_of(verdict: Verdict) -> list[str]:
@@ -97,45 +117,67 @@ def reasons_of(verdict: Verdict) -> list[str]:
     return texts
 
 
-def why(verdict: Verdict) -> str:
-    """The rule that led to the verdict, or the reasons that kept one from being given."""
+def why(verdict: Verdict) -> Markup:
+    """What carried the verdict: the rule it passed and what it withstood; or what kept it from passing."""
     word, kind = text_of(verdict.get("verdict")), text_of(verdict.get("kind"))
-    reasons = " ".join(_sentence(reason.rstrip(". ")) for reason in reasons_of(verdict))
+    parts = [other("rule", tidy(_sentence(reason.rstrip(". ")))) for reason in reasons_of(verdict)]
     if word in {"supported", "contradicted"}:
-        rule = _source_rule(word) if kind == "source" else _number_rule(word, verdict)
-        return f"{rule} {reasons}".strip()
-    if word == "undecided" and not reasons:
-        return "The interval neither confirms the claim nor rules it out."
-    return reasons or "The reason was not recorded."
+        parts.insert(0, _source_rule(word) if kind == "source" else _number_rule(word, verdict))
+        parts += [other("check", text) for text in withstood(verdict)]
+    elif word == "undecided":
+        flips = text_of(verdict.get("flips_text"))
+        if "unstable" in items_of(verdict.get("reasons")) and flips:
+            parts.append(other("check", tidy(flips)))
+        if not parts:
+            parts = [Markup("The interval neither confirms the claim nor rules it out.")]
+    return Markup(" ").join(parts or [Markup("The reason was not recorded.")])
+
+
+def withstood(verdict: Verdict) -> list[str]:
+    """What could have overturned a yes or a no, and did not; one sentence each."""
+    sentences = []
+    others = [mapping_of(member) for member in items_of(verdict.get("ensemble"))][1:]
+    if any(member.get("verdict") != verdict.get("verdict") for member in others):
+        sentences.append(tidy(text_of(verdict.get("flips_text"))))
+    elif others:
+        which = "The other choice" if len(others) == 1 else f"Each of the {len(others)} other choices"
+        sentences.append(
+            f"{which} of method that {'was' if len(others) == 1 else 'were'} tried gives the same answer."
+        )
+    response = as_number(verdict.get("response"))
+    if response is not None and verdict.get("kind") != "source":
+        part = "in full" if response > 0.995 else f"to at least {show_plain(100 * response, 2)}{NO_BREAK}%"
+        sentences.append(f"A true difference would show {part}, however it is laid out in the region.")
+    return [sentence for sentence in sentences if sentence]
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _source_rule(word: str) -> str:
+def _source_rule(word: str) -> Markup:
     if word == "supported":
-        return "Where there is no source, chance alone would show one in at most 5 of 100 such searches."
-    return "Even the upper end of the interval lies below the claimed strength."
+        text = "Where there is no source, chance alone would show one in at most 5 of 100 such searches."
+    else:
+        text = "Even the upper end of the interval lies below the claimed strength."
+    return other("rule", text)
 
 
-def _number_rule(word: str, verdict: Verdict) -> str:
-    claimed = mapping_of(verdict.get("claimed"))
-    unit = text_of(claimed.get("unit")) or text_of(verdict.get("unit"))
-    value = show_claimed(claimed.get("value"), unit)
-    level = show_level(verdict.get("level"))
+def _number_rule(word: str, verdict: Verdict) -> Markup:
+    value = claimed_text(verdict, mapping_of(verdict.get("claimed")).get("value"))
+    level = as_number(verdict.get("level"))
+    interval = f"{show_level(level)} interval" if level is not None else "interval"
     if is_at_least(verdict):
         if word == "contradicted":
-            return (
-                f"Even the end of the {level} interval that is nearest to the claim falls short of {value}."
-            )
-        margin = show_claimed(signed_margin(verdict), unit)
+            said = f"Even the end of the {interval} that is nearest to the claim falls short of {value}."
+            return other("claimed", said)
+        margin = claimed_text(verdict, signed_margin(verdict))
         beyond = f"beyond {margin}, the margin this claim must pass" if margin else "clear of no change"
-        return f"The whole {level} interval lies {beyond}, and it does not rule {value} out."
-    band = f"{value} ± {show_claimed(tolerance_of(verdict), '1').lstrip('+')}"
+        return other("claimed", f"The whole {interval} lies {beyond}, and it does not rule {value} out.")
+    band = f"{value} ± {show_claimed(tolerance_of(verdict), '1')}"
     if word == "contradicted":
-        return f"The {level} interval and the claimed {band} do not touch."
-    return f"The whole {level} interval lies inside the claimed {band}."
+        return other("claimed", f"The {interval} and the claimed {band} do not touch.")
+    return other("claimed", f"The whole {interval} lies inside the claimed {band}.")
 
 
 def signed_margin(verdict: Verdict) -> float | None:
@@ -153,141 +195,121 @@ def tolerance_of(verdict: Verdict) -> float:
     return 0.25 if tolerance is None else abs(tolerance)
 
 
-def answer(verdict: Verdict, region_name: str = "") -> str:
+def verdict_estimate(verdict: Verdict) -> Estimate | None:
+    """The estimate of a verdict with interval and level, None where one of them is missing."""
+    value, interval, level, unit = (verdict.get(key) for key in ("estimate", "interval", "level", "unit"))
+    return estimate_of(value, interval, level, unit, signed=is_signed(verdict))
+
+
+_NOUNS = {
+    "source": "source",
+    "change": "change",
+    "trend": "trend",
+    "share": "departure",
+    "level": "departure",
+}
+
+
+def answer(verdict: Verdict, names: Mapping[str, str] = NO_NAMES) -> Markup:
     """One plain sentence: the verdict, the number behind it and its interval.
 
     A number is given only with its interval; where there is none the sentence says so.
+
+    Parameters
+    ----------
+    names
+        Region id → its name.
     """
     word = text_of(verdict.get("verdict"))
     opening = _OPENING.get(word, f"Verdict: {word}")
     if word == "not comparable":
-        return f"{opening}, because the two are not about the same thing."
-    measured = _measured(verdict, region_name)
-    if not measured:
-        return f"{opening}: no number with an interval could be given."
-    tail = ""
+        return Markup("{}, because the two are not about the same thing.").format(opening)
+    estimate = verdict_estimate(verdict)
+    if estimate is None:
+        return Markup("{}: no number with an interval could be given.").format(opening)
+    tail: str | Markup = ""
     detectable = as_number(verdict.get("detectable"))
     if word == "undecided" and detectable is not None:
-        noun = "source" if verdict.get("kind") == "source" else "difference"
-        if verdict.get("kind") in {"change", "trend"}:
-            noun = "change"
-        scale = scale_of(text_of(verdict.get("unit")))
-        shown = scale.with_unit(show_plain(abs(detectable) * scale.factor), plain=True)
-        tail = f"; the smallest {noun} this network would reliably have seen is {shown}"
-    return f"{opening}: {measured}{tail}."
+        noun = _NOUNS.get(text_of(verdict.get("kind")), "difference")
+        limit = Markup("; the smallest {} this network would reliably have seen is {}")
+        tail = limit.format(noun, other("limit", show_limit(detectable, estimate.unit)))
+    return Markup("{}: seen from the air, {}{}.").format(opening, _measured(verdict, estimate, names), tail)
 
 
-def _measured(verdict: Verdict, region_name: str) -> str:
-    value, ends = as_number(verdict.get("estimate")), as_interval(verdict.get("interval"))
-    if value is None or ends is None:
-        return ""
-    kind, unit = text_of(verdict.get("kind")), text_of(verdict.get("unit"))
-    gas = gas_name(verdict.get("species")) or "the gas"
-    place = f" from {region_name}" if region_name else ""
+def show_limit(detectable: float, unit: str) -> str:
+    """A detectable change, departure or strength in prose."""
+    scale = scale_of(unit)
+    size = abs(detectable) * scale.factor
+    if not scale.is_fraction and size >= 1e6:
+        return f"{show_plain(size * 1e-6)} million {scale.plain}"
+    return scale.with_unit(show_plain(size), plain=True)
+
+
+def _measured(verdict: Verdict, estimate: Estimate, names: Mapping[str, str]) -> Markup:
+    kind, gas = text_of(verdict.get("kind")), gas_name(verdict.get("species")) or "the gas"
+    region = _name_of(verdict.get("region"), names)
+    place = f" from {region}" if region else ""
     if kind == "source":
-        amount = plain_amount(value, ends, unit, verdict.get("level"))
-        return f"seen from the air, {gas} escapes{place} at {amount}"
+        return Markup("{} escapes{} at {}").format(gas, place, plain_amount(estimate))
     if kind in {"change", "trend"}:
-        change = plain_change(value, ends, unit, verdict.get("level"))
-        return f"seen from the air, emissions of {gas}{place} {change}"
-    shown = plain_amount(value, ends, unit, verdict.get("level"))
+        return Markup("emissions of {}{} {}").format(gas, place, plain_change(estimate))
     if kind == "share":
-        return f"seen from the air, the share of {gas}{place} is {shown}"
-    return f"seen from the air, {gas} emissions{place} are {shown}"
+        part, whole = _part_and_whole(verdict, region, names)
+        return Markup("{} accounts for {} of the {} emissions{}").format(
+            part, plain_amount(estimate), gas, f" from {whole}" if whole else ""
+        )
+    return Markup("{} emissions{} are {}").format(gas, place, plain_amount(estimate))
 
 
-def plain_change(value: float, ends: tuple[float, float], unit: str, level: object = LEVEL) -> str:
+def _name_of(region: object, names: Mapping[str, str]) -> str:
+    return names.get(text_of(region), text_of(region))
+
+
+def _part_and_whole(verdict: Verdict, region: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """What a share is of what: sectors of all sectors, or a region of a larger one."""
+    sectors = [text_of(name) for name in items_of(verdict.get("sectors"))]
+    part = region or "this part"
+    if sectors and sectors != ["*"] and items_of(verdict.get("of_sectors")):
+        part = " and ".join(sectors)
+    return part, _name_of(verdict.get("of_region"), names) or (region if part != region else "the whole")
+
+
+def plain_change(estimate: Estimate) -> Markup:
     """A signed change in words: "fell by 24 % (95 % interval: 18 % to 30 %)"."""
-    scale = scale_of(unit)
-    low, high = ends[0] * scale.factor, ends[1] * scale.factor
-    decimals = decimals_for((high - low) / 2 or abs(value))
-    number = value * scale.factor
-    if low <= 0 <= high:
-        texts = [scale.with_unit(show(x, decimals, signed=True), plain=True) for x in (number, low, high)]
-        verb = "changed by"
-    else:
-        near, far = sorted((abs(low), abs(high)))
-        texts = [scale.with_unit(show(x, decimals), plain=True) for x in (abs(number), near, far)]
-        verb = "fell by" if high < 0 else "rose by"
-    return f"{verb} {texts[0]} ({show_level(level)} interval: {texts[1]} to {texts[2]})"
+    scale = scale_of(estimate.unit)
+    ends = (estimate.low, estimate.high)
+    number, low, high = (x * scale.factor for x in (estimate.value, *ends))
+    decimals = decimals_for((high - low) / 2 or abs(number))
+    open_ended = low <= 0 <= high
+    verb = "changed by" if open_ended else "fell by" if high < 0 else "rose by"
+    if not open_ended:
+        number, (low, high) = abs(number), sorted((abs(low), abs(high)))
+    texts = [show(x, decimals, signed=open_ended) for x in (number, low, high)]
+    if scale.is_fraction:
+        texts[1:] = [f"{text}{NO_BREAK}%" for text in texts[1:]]
+    said = f"{verb} {scale.with_unit(texts[0], plain=True)}"
+    return marked(estimate, f"{said} ({show_level(estimate.level)} interval: {texts[1]} to {texts[2]})")
 
 
-def plain_amount(value: float, ends: tuple[float, float], unit: str, level: object = LEVEL) -> str:
+def plain_amount(estimate: Estimate) -> Markup:
     """A level in words, in millions where it is that large, its interval behind it."""
-    scale = scale_of(unit)
+    scale = scale_of(estimate.unit)
     factor, word = scale.factor, ""
-    if max(abs(value), abs(ends[0]), abs(ends[1])) * factor >= 1e6:
+    values = (estimate.value, estimate.low, estimate.high)
+    if max(map(abs, values)) * factor >= 1e6:
         factor, word = factor * 1e-6, "million"
-    decimals = decimals_for((ends[1] - ends[0]) * factor / 2 or abs(value * factor))
-    number, low, high = (show(x * factor, decimals) for x in (value, *ends))
+    decimals = decimals_for((values[2] - values[1]) * factor / 2 or abs(values[0] * factor))
+    number, low, high = (show(x * factor, decimals) for x in values)
     ending = f"{NO_BREAK}{word or scale.plain}" if word or scale.is_fraction else ""
     amount = f"{number} {word} {scale.plain}" if word else f"{number}{NO_BREAK}{scale.plain}"
-    return f"{amount} ({show_level(level)} interval: {low} to {high}{ending})"
+    return marked(estimate, f"{amount} ({show_level(estimate.level)} interval: {low} to {high}{ending})")
 
 
-def inventory_sentence(row: Mapping[str, object]) -> str:
+def inventory_sentence(prior: float | None, estimate: Estimate | None) -> str:
     """How an inventory's total compares with the estimate from the air, in words."""
-    prior, shown = (
-        as_number(row.get("prior_total")),
-        show_estimate(row.get("estimate"), row.get("interval"), text_of(row.get("unit"))),
-    )
-    ends = as_interval(row.get("interval"))
-    if prior is None or shown is None or ends is None:
+    if prior is None or estimate is None:
         return "no estimate with an interval"
-    if prior < ends[0]:
+    if prior < estimate.low:
         return "the inventory is below the interval"
-    return (
-        "the inventory is above the interval" if prior > ends[1] else "the inventory lies inside the interval"
-    )
-
-
-def diagnostics_in_words(figures: Mapping[str, object]) -> list[str]:
-    """What the diagnostics mean, one sentence each, for those that are known."""
-    sentences: list[str] = []
-    coverage, variance = as_number(figures.get("loo_coverage")), as_number(figures.get("loo_variance"))
-    if coverage is not None:
-        good = "as it should" if 0.92 <= coverage <= 0.98 else "which is not what an honest 95 % should give"
-        sentences.append(
-            "Each day was hidden in turn and predicted from the others:"
-            f" {show_plain(100 * coverage)} % of the hidden values fell inside their 95 % interval, {good}"
-            " (92 % to 98 % is what we ask for)."
-        )
-    if variance is not None:
-        good = (
-            "as large as" if 0.8 <= variance <= 1.2 else "smaller than" if variance < 0.8 else "larger than"
-        )
-        sentences.append(
-            f"The errors of those predictions were {good} stated: their variance is {show_plain(variance)}"
-            " times the stated one (0.8 to 1.2 is what we ask for)."
-        )
-    sentences += _fit_in_words(figures)
-    return sentences
-
-
-def _fit_in_words(figures: Mapping[str, object]) -> list[str]:
-    sentences: list[str] = []
-    dofs, n = as_number(figures.get("dofs")), as_number(figures.get("n_observations"))
-    if dofs is not None:
-        among = f" {show(n, 0)}" if n is not None else ""
-        sentences.append(
-            f"The{among} measurements told us about {show_plain(dofs, 2)} independent things about emissions"
-            " (degrees of freedom for signal); the rest they spent on noise and inflow."
-        )
-    share = as_number(figures.get("background_share"))
-    if share is not None:
-        sentences.append(
-            f"Of the variation expected in the measurements, {show_plain(100 * share, 2)} % comes from air"
-            " that flows in from outside; it is estimated together with the emissions."
-        )
-    inflation = as_number(figures.get("inflation"))
-    if inflation is not None and inflation > 1.0005:
-        sentences.append(
-            f"All intervals were widened by the factor {show_plain(math.sqrt(inflation))}, because the"
-            " predictions of hidden days missed by more than first stated."
-        )
-    chi2 = as_number(figures.get("chi2"))
-    if chi2 is not None:
-        sentences.append(
-            f"χ² per measurement is {show_plain(chi2)}; tuning brings it near 1, so it proves nothing alone."
-        )
-    return sentences
+    above = prior > estimate.high
+    return "the inventory is above the interval" if above else "the inventory lies inside the interval"

@@ -163,14 +163,67 @@ def verdict(word: str, **changes: object) -> dict[str, object]:
         "response": 1.0,
         "responses": {"uniform": 0.97, "core": 1.04, "traffic": 0.93},
         "ensemble": [
-            {"member": "base", "estimate": -0.2412, "sigma": 0.0262, "verdict": "supported"},
-            {"member": "without North tower", "estimate": -0.231, "sigma": 0.031, "verdict": "supported"},
-            {"member": "correlation length × 2", "estimate": -0.11, "sigma": 0.03, "verdict": "undecided"},
+            member("12-16 h", -0.2412, 0.0262, "supported", "main"),
+            member("without NRD-50m", -0.231, 0.031, "supported", "station"),
+            member("correlation length × 2", -0.11, 0.03, "undecided", "correlation length"),
         ],
-        "uncertainty_rule": "joint covariance of both epochs; shared transport error swept over 0 to 0.9",
+        "flips": [
+            {"member": "correlation length × 2", "choice": "correlation length", "verdict": "undecided"}
+        ],
+        "flips_text": "Alone, the answer would be undecided with another correlation length.",
+        "degrees_of_freedom": None,
+        "sigma_within": 0.0262,
+        "sigma_between": 0.0093,
+        "sigma_by_choice": {"map": 0.0041, "correlation length": 0.0083},
+        "detectable_before": 0.081,
+        "years_to_detect": 0.2,
+        "least_favourable_correlation": 0.0,
+        "correlations": {"inflow": -0.31, "biosphere": 0.12},
+        "evaluation": evaluation("undeclared"),
+        "sectors": ["*"],
+        "periods": [
+            ["2019-09-01T00:00:00Z", "2019-12-01T00:00:00Z"],
+            ["2023-09-01T00:00:00Z", "2023-12-01T00:00:00Z"],
+        ],
+        "uncertainty_rule": "both epochs jointly; a transport error of 5.0 % (1σ) swept over 0 to 0.9",
         "inputs": ["3f2a" * 16, "90bc" * 16],
     }
     return {**usual, **changes}
+
+
+def member(name: str, value: float, sigma: float, word: str, choice: str) -> dict[str, object]:
+    ends = [value - 1.96 * sigma, value + 1.96 * sigma]
+    return {
+        "member": name,
+        "estimate": value,
+        "sigma": sigma,
+        "interval": ends,
+        "verdict": word,
+        "choice": choice,
+    }
+
+
+def evaluation(status: str, **changes: object) -> dict[str, object]:
+    """When a verdict counts, as the service says it."""
+    usual: dict[str, object] = {"status": status, "as_of": "2024-01-01", "rule": None, "look": 1, "looks": 1}
+    return {**usual, "information": 1.0, "next": None, **changes}
+
+
+def epoch_totals(first: float, yearly: float, years: range, sigma: float) -> list[dict[str, object]]:
+    """Autumns of several years, each with an uneven year of its own."""
+    rows = []
+    for k, year in enumerate(years):
+        value = first + yearly * k + sigma * (-0.4, 0.7, -0.5, 0.3, -0.2, 0.1)[k % 6]
+        rows.append(
+            {
+                "period": [f"{year}-09-01T00:00:00Z", f"{year}-12-01T00:00:00Z"],
+                "estimate": value,
+                "sigma": sigma,
+                "interval": [value - 2.19 * sigma, value + 2.19 * sigma],
+                "level": 0.9714,
+            }
+        )
+    return rows
 
 
 def absent(names: str) -> dict[str, None]:
@@ -203,6 +256,50 @@ def verdicts() -> dict[str, dict[str, object]]:
             sigma=0.056,
             sign_confirmed=False,
             detectable=0.157,
+            years_to_detect=4.6,
+            evaluation=evaluation("preview", rule="bonferroni", look=None, looks=None, next="2024-06-01"),
+        ),
+        "trend": verdict(
+            "supported",
+            statement="The city's CO₂ emissions fall by at least 3 % a year",
+            kind="trend",
+            claimed={"value": -0.03, "unit": "1 a-1", "reading": "at least", "margin": 0.015},
+            estimate=-0.0483,
+            interval=[-0.0784, -0.0182],
+            level=0.9714,
+            unit="1 a-1",
+            sigma=0.0105,
+            degrees_of_freedom=4.0,
+            detectable=0.0403,
+            detectable_before=0.039,
+            sigma_by_choice={"map": 0.0015, "correlation length": 0.0021},
+            ensemble=[member("12-16 h", -0.0483, 0.0101, "supported", "main")]
+            + [member(f"proxy, {n}", -0.05, 0.0105, "supported", n) for n in ("map", "inflow time")],
+            flips=[],
+            flips_text="",
+            epochs=epoch_totals(1.15e7, -5.4e5, range(2018, 2024), 4.0e5),
+            evaluation=evaluation(
+                "final", rule="obrien-fleming", look=2, looks=4, information=0.5, next="2025-01-01"
+            ),
+        ),
+        "traffic": verdict(
+            "contradicted",
+            statement="Traffic is half of the city's CO₂",
+            kind="share",
+            claimed={"value": 0.5, "unit": "1", "reading": "equal", "tolerance": 0.1},
+            estimate=0.312,
+            interval=[0.252, 0.372],
+            sigma=0.0306,
+            sectors=["traffic"],
+            of_sectors=["*"],
+            of_region="city",
+            detectable=0.086,
+            bayes_factor=None,
+            years_to_detect=None,
+            flips=[],
+            flips_text="",
+            ensemble=[member("12-16 h", 0.312, 0.03, "contradicted", "main")],
+            periods=[["2023-09-01T00:00:00Z", "2023-12-01T00:00:00Z"]],
         ),
         "festival": verdict(
             "supported",
@@ -215,6 +312,12 @@ def verdicts() -> dict[str, dict[str, object]]:
             sigma=1.94,
             unit="kg CH4 h-1",
             detectable=5.4,
+            false_alarm=0.004,
+            ensemble=[],
+            flips=[],
+            flips_text="",
+            sigma_by_choice={},
+            **absent("sigma_within sigma_between years_to_detect detectable_before"),
         ),
         "edgar": verdict(
             "undecided",
@@ -259,6 +362,27 @@ def verdicts() -> dict[str, dict[str, object]]:
     }
 
 
+SEARCH = {
+    "species": "ch4",
+    "places": 768,
+    "windows": 8200,
+    "days": 182.0,
+    "draws": 1000,
+    "false_alarm": 0.05,
+    "false_alarms_a_year": 0.1,
+    "detectable": {
+        "power": 0.8,
+        "false_alarm": 0.05,
+        "median": 8.4,
+        "range": [3.1, 61.0],
+        "unseen_places": 12,
+        "days": 7.0,
+        "unit": "kg CH4 h-1",
+    },
+}
+FAMILY = {"claims": 8, "error_each": 0.05, "at_most": 0.4, "if_independent": 0.337, "undeclared": 5}
+
+
 def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), **changes: Any) -> ReportInput:
     """A whole report input; `changes` replace its fields."""
     report = ReportInput(
@@ -275,6 +399,7 @@ def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), *
                 "estimate": 2.43e4,
                 "sigma": 2350.0,
                 "interval": [1.97e4, 2.89e4],
+                "level": 0.95,
                 "unit": "t CH4 a-1",
                 "response": 1.0,
                 "background_share": 0.93,
@@ -285,6 +410,7 @@ def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), *
                 "estimate": 1.22e7,
                 "sigma": 7.0e5,
                 "interval": [1.08e7, 1.36e7],
+                "level": 0.95,
                 "unit": "t CO2 a-1",
                 "response": 0.99,
                 "background_share": None,
@@ -293,16 +419,43 @@ def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), *
         },
         sources=[
             {
+                "species": "ch4",
                 "lon": 11.549,
                 "lat": 48.131,
+                "place_km": 1.4,
                 "start": "2023-09-16T00:00:00Z",
                 "end": "2023-10-04T00:00:00Z",
+                "recurring": None,
                 "strength": 11.7,
+                "sigma": 1.94,
                 "interval": [7.9, 15.5],
+                "level": 0.95,
                 "unit": "kg CH4 h-1",
                 "false_alarm": 0.012,
-                "status": "confirmed",
-            }
+                "false_alarms_a_year": 0.024,
+                "status": "alarm",
+                "reasons": [],
+                "notes": [],
+            },
+            {
+                "species": "ch4",
+                "lon": 11.66,
+                "lat": 48.2,
+                "place_km": 5.1,
+                "start": "2023-11-02T12:00:00Z",
+                "end": "2023-11-03T00:00:00Z",
+                "recurring": None,
+                "strength": 31.0,
+                "sigma": 8.0,
+                "interval": [15.0, 47.0],
+                "level": 0.95,
+                "unit": "kg CH4 h-1",
+                "false_alarm": 0.031,
+                "false_alarms_a_year": 0.062,
+                "status": "unconfirmed",
+                "reasons": ["few-samples"],
+                "notes": ["One instrument and fewer than three samples carry it."],
+            },
         ],
         figures={
             "n_observations": 1820,
@@ -311,6 +464,9 @@ def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), *
             "loo_variance": 1.06,
             "loo_coverage": 0.943,
             "seconds": 41.3,
+            "sources_searched": 768,
+            "searches": {"ch4": SEARCH},
+            "family": FAMILY,
         },
         warnings=["The background is on scale TU1987, the stations on WMO-CH4-X2004A."],
         provenance={

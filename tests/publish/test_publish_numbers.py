@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_inputs import verdict, verdicts
 
-from monitor.publish.numbers import pretty_unit, show, show_claimed, show_estimate, show_plain
-from monitor.publish.wording import answer, diagnostics_in_words, plain_amount, reasons_of, why
+from monitor.publish.diagnostics import diagnostics_in_words
+from monitor.publish.numbers import estimate_of, pretty_unit, show, show_claimed, show_level, show_plain
+from monitor.publish.wording import answer, plain_amount, reasons_of, why
 
-INTERVAL_WITH_LEVEL = re.compile(r"\(\d+ % interval: .+ to .+\)")
+INTERVAL_WITH_LEVEL = re.compile(r"\([\d.]+ % interval: .+ to .+\)")
 
 
 def plain(text: str) -> str:
+    text = re.sub(r"<[^>]+>", "", text)
     return text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u2212", "-")
 
 
@@ -26,17 +28,31 @@ def number_of(text: str) -> float:
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e8))
 def test_rounding_moves_a_value_by_at_most_a_twentieth_of_its_half_width(value, half_width):
-    shown = show_estimate(value, [value - half_width, value + half_width], "t CH4 a-1")
-    assert shown is not None
+    found = estimate_of(value, [value - half_width, value + half_width], 0.95, "t CH4 a-1")
+    assert found is not None
+    shown = found.shown
     spacing = math.ulp(value) * 4  # nothing finer exists
     assert abs(number_of(shown.value) - value) <= 0.05 * half_width * 1.01 + spacing
 
 
 @pytest.mark.parametrize("interval", [None, [1.0, None], [math.nan, 2.0], [1.0], "12"])
 def test_no_interval_no_number(interval):
-    assert show_estimate(1.0, interval, "1") is None
+    assert estimate_of(1.0, interval, 0.95, "1") is None
     said = answer(verdict("undecided", interval=interval))
     assert "24" not in said and "no number with an interval" in said
+
+
+@pytest.mark.parametrize("level", [None, math.nan, 0.0, 1.0, "0.95"])
+def test_no_level_no_interval_no_number(level):
+    assert estimate_of(1.0, [0.0, 2.0], level, "1") is None
+    said = answer(verdict("undecided", level=level))
+    assert "24" not in said and "no number with an interval" in said
+
+
+@given(st.floats(0.5, 0.999_999_9))
+def test_a_level_below_certainty_is_never_shown_as_certain(level):
+    shown = float(plain(show_level(level)).removesuffix(" %"))
+    assert shown < 100 and abs(shown - 100 * level) <= 0.051 * (100 - 100 * level)
 
 
 def test_numbers_are_written_as_a_reader_expects():
@@ -44,17 +60,21 @@ def test_numbers_are_written_as_a_reader_expects():
     assert show(-0.001, 1) == "0.0"
     assert pretty_unit("t CO2 a-1") == "t CO₂ a⁻¹"
     assert plain(show_claimed(-0.25, "1")) == "-25 %"
+    assert plain(show_claimed(0.5, "1")) == "50 %" and plain(show_claimed(0.5, "1", signed=True)) == "+50 %"
     assert plain(show_claimed(2.1e4, "t CH4 a-1")) == "21 000 t CH₄ a⁻¹"
     assert plain(show_plain(1.3e-9)) == "1.30 × 10⁻⁹"
-    assert plain(plain_amount(0.9e6, (0.7e6, 1.1e6), "t CO2 a-1")) == (
+    assert plain(plain_amount(estimate_of(0.9e6, (0.7e6, 1.1e6), 0.95, "t CO2 a-1"))) == (
         "0.90 million tonnes of CO₂ a year (95 % interval: 0.70 to 1.10 million)"
     )
-    assert plain(plain_amount(0.31, (0.25, 0.37), "1")) == "31.0 % (95 % interval: 25.0 to 37.0 %)"
+    assert (
+        plain(plain_amount(estimate_of(0.31, (0.25, 0.37), 0.95, "1")))
+        == "31.0 % (95 % interval: 25.0 to 37.0 %)"
+    )
 
 
 def test_changes_fall_rise_or_stay_open():
     said = {
-        ends: plain(answer(verdict("supported", estimate=sum(ends) / 2, interval=list(ends)), "X"))
+        ends: plain(answer(verdict("supported", estimate=sum(ends) / 2, interval=list(ends)), {"city": "X"}))
         for ends in ((-0.3, -0.2), (0.1, 0.3), (-0.1, 0.2))
     }
     assert "from X fell by 25.0 % (95 % interval: 20.0 % to 30.0 %)" in said[-0.3, -0.2]
@@ -62,10 +82,34 @@ def test_changes_fall_rise_or_stay_open():
     assert "from X changed by +5 % (95 % interval: -10 % to +20 %)" in said[-0.1, 0.2]
 
 
+def test_a_trend_is_said_per_year_and_a_share_of_its_whole():
+    trend, share = (plain(answer(verdicts()[name], {"city": "X"})) for name in ("trend", "traffic"))
+    assert "from X fell by 4.8 % a year (97.1 % interval: 1.8 % to 7.8 %)" in trend
+    assert "traffic accounts for 31.2 % (95 % interval: 25.2 to 37.2 %) of the CO₂ emissions from X" in share
+    absolute = verdict("supported", kind="trend", unit="t CO2 a-2", estimate=-3.1e5, interval=[-5e5, -1.2e5])
+    assert "fell by 310 000 tonnes of CO₂ a year, every year (95 % interval: 120 000 to 500 000)" in plain(
+        answer(absolute)
+    )
+    part = verdicts()["traffic"] | {"sectors": ["*"], "of_sectors": [], "region": "north"}
+    assert "North accounts for 31.2 %" in plain(answer(part, {"north": "North", "city": "X"}))
+
+
+def test_what_turns_a_verdict_is_said_and_what_it_withstood():
+    turned = plain(why(verdicts()["cut-25"]))
+    assert "Alone, the answer would be undecided with another correlation length." in turned
+    assert "Each of the 2 other choices of method that were tried gives the same answer." in plain(
+        why(verdicts()["trend"])
+    )
+    unstable = verdict(
+        "undecided", reasons=["unstable"], flips_text="Alone, it would be contradicted with another map."
+    )
+    assert "contradicted with another map" in plain(why(unstable))
+
+
 @pytest.mark.parametrize("claim", verdicts())
 def test_every_answer_with_a_number_has_interval_and_level_and_every_verdict_a_reason(claim):
     row = verdicts()[claim]
-    said = plain(answer(row, "Musterstadt"))
+    said = plain(answer(row, {"city": "Musterstadt"}))
     if row["estimate"] is None:
         assert not re.search(r"\d", said)
     else:

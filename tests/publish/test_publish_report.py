@@ -48,12 +48,11 @@ class Page(HTMLParser):
         attributes = dict(attrs)
         self.tags.append((tag, attributes))
         self._claim = attributes.get("data-claim") or self._claim
-        self._in_badge = tag == "span" and (attributes.get("class") or "").startswith("badge")
-        self._in_badge |= tag == "span" and attributes.get("class") == "symbol"
+        self._in_badge |= tag == "span" and (attributes.get("class") or "").startswith("badge")
 
     def handle_endtag(self, tag):
-        if tag == "span" and self._claim and self._claim not in self.badges:
-            self._in_badge = True
+        if tag == "span":
+            self._in_badge = False
 
     def handle_data(self, data):
         if self._in_badge and self._claim and len(data.strip()) > 1 and self._claim not in self.badges:
@@ -122,25 +121,6 @@ def test_page_json_and_csv_say_the_same(page, paths):
     assert said["verdicts"]["cut-25"]["interval"] == [-0.2956, -0.1868]
     assert said["interval"] == ["2019-09-01T00:00:00Z", "2023-12-01T00:00:00Z"]
     assert len(said["series"]["ch4"]["observed_ppb"]) == 910
-
-
-def test_every_estimate_on_the_page_has_its_interval_and_level(page):
-    text = re.sub(r"<[^>]+>", " ", page).replace("\u00a0", " ").replace("\u202f", "")
-    for phrase in (
-        "fell by",
-        "changed by",
-        "a source of",
-        "CH₄ escapes from Musterstadt at",
-        "fossil, 2023) of",
-    ):
-        found = [m.end() for m in re.finditer(re.escape(phrase), text)]
-        assert found, phrase
-        assert all(
-            re.match(r"[^()]{1,60}\(95 % interval: [^)]+ to [^)]+\)", text[at:].lstrip()) for at in found
-        )
-    for head in re.findall(r"<thead>.*?</thead>", page, re.DOTALL):
-        for word in ("Estimate", "Strength", "posterior", "Air says"):
-            assert word not in head or "95 % interval" in head
 
 
 def test_gases_in_ppb_and_changes_in_per_cent(page):

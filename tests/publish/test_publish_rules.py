@@ -1,0 +1,327 @@
+"""The page held to its rule: no number without interval, no interval without level."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from report_inputs import posterior, report_input, verdict, verdicts
+
+from monitor.publish import write_report
+from monitor.publish.badges import BADGES
+from monitor.publish.marks import KINDS
+from monitor.publish.numbers import show_level
+
+VOID = {"meta", "link", "br", "col", "hr", "img", "input"}
+UNITS = "%|tonnes|million|t CO|t CH|kg|ppm|ppb|µmol|nmol|mol|km|m above|MB|kB|σ|° ?[NSEW]|°|t a year|kt|Mt"
+#: A number with a unit, however its thousands are set apart; not a level (95 %, 1σ).
+WITH_UNIT = re.compile(rf"(?!1σ)[−+-]?\d[\d. ]*\s?(?:× 10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+ )?(?:{UNITS})(?! (?:interval|level))")
+
+
+@dataclass
+class Node:
+    """An element with its attributes, its text in order, and its ancestors."""
+
+    tag: str
+    attributes: dict[str, str]
+    parent: Node | None
+    children: list[Node | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(c if isinstance(c, str) else c.text for c in self.children)
+
+    def lineage(self) -> list[Node]:
+        return [self, *(self.parent.lineage() if self.parent else [])]
+
+    def all(self) -> list[Node]:
+        return [self, *(n for c in self.children if isinstance(c, Node) for n in c.all())]
+
+    def within(self, *, tag: str = "", **attributes: str) -> Node | None:
+        """The nearest ancestor (or itself) with that tag and with words of these attributes."""
+        for node in self.lineage():
+            words = {k: node.attributes.get(k.rstrip("_").replace("_", "-"), "").split() for k in attributes}
+            if (not tag or node.tag == tag) and all(v in words[k] for k, v in attributes.items()):
+                return node
+        return None
+
+
+class Tree(HTMLParser):
+    """A page as a tree of nodes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.root = self._at = Node("", {}, None)
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        node = Node(tag, {k: v or "" for k, v in attrs}, self._at)
+        self._at.children.append(node)
+        if tag not in VOID:
+            self._at = node
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self._at.children.append(Node(tag, {k: v or "" for k, v in attrs}, self._at))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._at.tag != tag:
+            assert self._at.parent is not None, f"</{tag}> closes nothing"
+            self._at = self._at.parent
+        assert self._at.parent is not None
+        self._at = self._at.parent
+
+    def handle_data(self, data: str) -> None:
+        self._at.children.append(data)
+
+
+def plain(text: str) -> str:
+    return " ".join(text.replace("\u00a0", " ").replace("\u202f", " ").split())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> str:
+    return write_report(report_input(days=4), tmp_path_factory.mktemp("r") / "out").html.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def tree(page) -> Node:
+    return Tree(page).root
+
+
+def stray_numbers(root: Node) -> list[str]:
+    """Numbers with a unit that are neither an estimate nor say what else they are."""
+    found = []
+    for node in root.all():
+        if node.within(tag="style") or node.within(tag="svg") or node.within(tag="title"):
+            continue
+        for text in (c for c in node.children if isinstance(c, str)):
+            inside = node.within(class_="estimate") or any(
+                "data-number" in n.attributes for n in node.lineage()
+            )
+            found += [] if inside else WITH_UNIT.findall(plain(text))
+    return found
+
+
+def test_no_number_with_a_unit_stands_alone(tree):
+    assert stray_numbers(tree) == []
+    kinds = {n.attributes["data-number"] for n in tree.all() if "data-number" in n.attributes}
+    assert kinds <= set(KINDS)
+
+
+def test_the_walk_sees_a_number_that_stands_alone(page):
+    for stray in (
+        "<p>It fell by 24 %.</p>",
+        "<td>9 300 000\u00a0t CO₂ a⁻¹</td>",
+        "<li>−3.1\u202f% a year</li>",
+    ):
+        assert stray_numbers(Tree(page.replace("</main>", f"{stray}</main>")).root)
+
+
+def estimates(root: Node) -> list[Node]:
+    return [n for n in root.all() if n.within(class_="estimate") is n and n.tag == "data"]
+
+
+def test_every_estimate_shows_its_interval_and_the_level_of_it(tree):
+    assert len(estimates(tree)) > 40
+    for node in estimates(tree):
+        low, value, high, level = (
+            float(node.attributes[key]) for key in ("data-low", "value", "data-high", "data-level")
+        )
+        assert low <= value <= high and 0 < level < 1
+        said = plain(node.text)
+        if level == 0.6827:
+            assert "(1σ)" in said
+            continue
+        assert re.search(r"\d.* to .*\d", said), said
+        table = node.within(tag="table")
+        heads = plain(table.text) if table else ""
+        assert (
+            plain(show_level(level)) in said or plain(show_level(level)) in heads.split("interval")[0] + heads
+        ), said
+
+
+def test_a_level_that_is_not_95_per_cent_is_said_beside_its_interval(tree):
+    looked = [n for n in estimates(tree) if n.attributes["data-level"] == "0.9714"]
+    assert looked
+    for node in looked:
+        if not node.within(tag="table") or node.within(class_="pairs"):
+            assert "97.1 % interval" in plain(node.text)
+        else:
+            head = next(n for n in node.within(tag="table").all() if n.tag == "thead")
+            assert "97.1 % interval" in plain(head.text)
+
+
+def test_every_drawn_estimate_has_its_bar_and_its_level(tree):
+    drawings = [
+        n for n in tree.all() if n.tag == "svg" and "interval" in n.attributes.get("class", "").split()
+    ]
+    assert len(drawings) > 6
+    for drawing in drawings:
+        classes = " ".join(n.attributes.get("class", "") for n in drawing.all())
+        assert "estimate" in classes and "interval-bar" in classes
+        level = re.search(r"([\d.]+ %) interval", plain(drawing.text.split("</title>")[0]))
+        assert level
+        labels = [plain(n.text) for n in drawing.all() if n.tag == "text"]
+        assert any(f"{level[1]} interval" in label for label in labels), labels
+
+
+def bare(value: object) -> object:
+    """An input with every interval (and every σ that makes one) taken away."""
+    if isinstance(value, dict):
+        gone = {"interval", "sigma", "range"}
+        return {k: None if k in gone else bare(v) for k, v in value.items()}
+    return [bare(v) for v in value] if isinstance(value, list) else value
+
+
+def test_estimates_that_have_no_interval_are_nowhere_on_the_page(tmp_path):
+    """Digits that occur nowhere else, in place of every estimate."""
+    signature = 7.1234e6
+
+    def signed(value: Any) -> Any:
+        if isinstance(value, dict):
+            own = {"estimate", "strength"}
+            return {
+                k: signature if k in own and isinstance(v, float) else signed(v) for k, v in value.items()
+            }
+        return [signed(v) for v in value] if isinstance(value, list) else value
+
+    report = report_input(days=4)
+    marked = {k: signed(getattr(report, k)) for k in ("verdicts", "inventories", "sources")}
+    dataset = posterior("co2", days=4)
+    dataset["posterior_total"] = dataset["posterior_total"] * 0 + signature
+    shown = write_report(report_input(posteriors={"co2": dataset}, **marked), tmp_path / "a").html.read_text(
+        "utf-8"
+    )
+    signs = re.compile(r"7[. ]?1[. ]?2|712 ?3|7\.1 million")
+    assert signs.search(plain(shown.replace("\u202f", "")))
+    dataset["posterior_covariance"] = dataset["posterior_covariance"] * np.nan
+    hidden = report_input(posteriors={"co2": dataset}, **{k: bare(v) for k, v in marked.items()})
+    root = Tree(write_report(hidden, tmp_path / "b").html.read_text("utf-8")).root
+    text = " ".join(
+        plain(n.text.replace("\u202f", "")) for n in root.all() if n.tag in {"p", "td", "text", "title"}
+    )
+    assert not signs.search(text), signs.search(text)
+
+
+@pytest.mark.parametrize("claim", verdicts())
+def test_every_verdict_says_what_carried_it_or_what_stopped_it(tree, claim):
+    card = next(n for n in tree.all() if n.attributes.get("data-claim") == claim)
+    why = next(n for n in card.all() if n.attributes.get("class") == "why")
+    row = verdicts()[claim]
+    said = plain(why.text).removeprefix("Why: ")
+    assert len(said) > 20 and "not recorded" not in said
+    if row["verdict"] in {"supported", "contradicted"} and row["kind"] != "source":
+        assert "interval" in said and re.search(r"(gives|give) the same answer|Alone,|would show", said)
+    for code in row["reasons"]:
+        assert code in plain(card.text)
+
+
+def test_a_verdict_whose_reasons_are_lost_says_so(tmp_path):
+    lost = report_input(days=2, species=("ch4",), verdicts={"x": verdict("not comparable", comparability=[])})
+    assert "The reason was not recorded." in write_report(lost, tmp_path / "out").html.read_text("utf-8")
+
+
+# --- badges and colours --------------------------------------------------------------------------------
+
+
+def linear(code: str) -> np.ndarray:
+    """Linear RGB of ``#rrggbb``."""
+    channels = np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2: (L₁ + 0.05) / (L₂ + 0.05)."""
+    light = sorted(float(linear(c) @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+    return (light[1] + 0.05) / (light[0] + 0.05)
+
+
+def test_contrast_is_that_of_the_guidelines():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+
+
+def test_badges_differ_by_word_shape_and_lightness():
+    assert len({b.word for b in BADGES.values()}) == len({b.shape for b in BADGES.values()}) == 4
+    assert len({b.mark for b in BADGES.values()}) == 4
+    for one, other in combinations(BADGES.values(), 2):
+        assert contrast(one.ground, other.ground) >= 1.4, (one.word, other.word)
+
+
+@pytest.mark.parametrize("badge", BADGES.values(), ids=lambda b: b.style)
+def test_the_word_of_a_badge_is_legible(badge):
+    assert contrast(badge.ink, badge.ground) >= 4.5
+
+
+#: Linear RGB as seen without long- and without middle-wave cones (Machado, Oliveira and Fernandes 2009).
+BLIND = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", BLIND)
+def test_badges_differ_for_colour_blind_readers(kind):
+    seen = {b.word: np.clip(np.array(BLIND[kind]) @ linear(b.ground), 0, 1) for b in BADGES.values()}
+    light = {word: float(rgb @ [0.2126, 0.7152, 0.0722]) + 0.05 for word, rgb in seen.items()}
+    for one, other in combinations(light.values(), 2):
+        assert max(one, other) / min(one, other) >= 1.3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground_by_day_and_by_night(page, scheme):
+    roots = re.findall(r":root \{(.*?)\}", page, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", roots[0]))
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", roots[1]))
+    for text, grounds in {
+        "ink": ("paper", "sheet", "warn"),
+        "soft": ("paper", "sheet", "warn"),
+        "link": ("paper", "sheet"),
+        "accent": ("paper",),
+        "prior": ("paper",),
+    }.items():
+        for ground in grounds:
+            assert contrast(colours[text], colours[ground]) >= 4.5, (scheme, text, ground)
+
+
+# --- for readers who do not see it ----------------------------------------------------------------------
+
+
+def test_headings_descend_one_by_one(tree):
+    levels = [int(n.tag[1]) for n in tree.all() if re.fullmatch(r"h[1-6]", n.tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
+
+
+def test_every_table_has_a_caption_and_every_head_a_scope(tree):
+    for table in (n for n in tree.all() if n.tag == "table"):
+        tags = [n.tag for n in table.all()]
+        assert tags.count("caption") == 1
+        assert all(n.attributes.get("scope") in {"row", "col"} for n in table.all() if n.tag == "th")
+        head = [n for n in table.all() if n.tag == "th" and n.within(tag="thead")]
+        for row in (n for n in table.all() if n.tag == "tr" and n.within(tag="tbody") and head):
+            cells = [c for c in row.children if isinstance(c, Node)]
+            assert sum(int(c.attributes.get("colspan", "1")) for c in cells) == len(head)
+
+
+def test_every_picture_says_in_words_what_it_shows(tree):
+    pictures = [n for n in tree.all() if n.tag == "svg" and n.attributes.get("aria-hidden") != "true"]
+    assert len(pictures) > 15
+    for picture in pictures:
+        assert picture.attributes["role"] == "img" and len(picture.attributes["aria-label"]) > 20
+        assert not math.isnan(float(picture.attributes["viewbox"].split()[2]))
