@@ -87,7 +87,11 @@ def lines_by_pandas(path: Path) -> int:
     return len(pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False))
 
 
-@pytest.mark.parametrize("case", REAL_TABLES, ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=pytest.mark.slow) if "uk/" in c.path else c for c in REAL_TABLES],
+    ids=str,
+)
 def test_every_line_of_a_real_table_is_read_or_refused_with_its_reason(case: Case, real_data: Path) -> None:
     made = real(real_data, case.path)
     expected, refused, n_rows = COUNTS[Path(case.path).name]
@@ -386,6 +390,7 @@ def test_the_accounts_of_cdp_are_periods(text: str, expected: tuple[str, str] | 
 # --- United Kingdom, and others ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_disjoint_authorities_are_the_united_kingdom(real_data: Path) -> None:
     """67.1 million people in 2020 (Office for National Statistics); the others contain districts."""
     frame = real(real_data, "local_authority").drop_vars("time_bnds").drop_dims("refused").to_dataframe()
@@ -394,6 +399,7 @@ def test_the_disjoint_authorities_are_the_united_kingdom(real_data: Path) -> Non
     assert part.population.sum() == pytest.approx(67.081e6, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_totals_of_authorities_are_the_sums_of_their_parts(real_data: Path) -> None:
     frame = real(real_data, "local_authority").drop_vars("time_bnds").drop_dims("refused").to_dataframe()
     own = frame[frame.gpc != ""].groupby("line")["value"].sum()

@@ -9,7 +9,8 @@ Traps:
 - cells hold notation keys, also "NO; IE" and "IE (I.1.1)"; they are kept, not read as zero.
 - lines at the end hold formulas and nothing else.
 - the year may be one of accounts ("July 2018 - June 2019"): the period is then as written.
-- only the territorial total leaves out what is emitted elsewhere; BASIC counts grid power at its user.
+- only the territorial total leaves out what is emitted elsewhere; BASIC counts grid power at its user. All
+  but BASIC hold land use (V.2) where it is estimated, and are marked biogenic then.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def _rows(record: table.Record) -> tuple[list[InventoryRow], list[Refused]]:
         "gas": "co2e",
     }
     rows, refused = [], []
+    land = isinstance(record.cells.get("V.2"), int | float)
     for column in (*sectors.codes("gpc"), *TOTALS):
         try:
             found = table.amount(record.cells.get(column))
@@ -81,7 +83,9 @@ def _rows(record: table.Record) -> tuple[list[InventoryRow], list[Refused]]:
             refused.append(Refused(record.line, table.NO_NUMBER, str(error), column))
             continue
         if found is not None:
-            rows.append(InventoryRow(**common, **_sector(column), **_amount(found), column=column))  # type: ignore[arg-type]
+            sector = _sector(column)
+            sector |= {"biogenic": land and column != "BASIC"} if column in TOTALS else {}
+            rows.append(InventoryRow(**common, **sector, **_amount(found), column=column))  # type: ignore[arg-type]
     return rows, refused if rows else [*refused, Refused(record.line, table.NO_AMOUNT)]
 
 

@@ -9,8 +9,8 @@ Traps:
 - the columns of BASIC and BASIC+ totals, and in 2020 and 2021 that of scope 3, name no unit; the
   questionnaire asks for metric tonnes of CO₂e throughout.  A file in which no column names one is refused.
 - "CO2e" where the only gas listed is CO₂ is CO₂.  Whose warming potentials were used is not said.
-- the totals of 2016 and 2017 add scope 1 and 2 (some also waste outside), BASIC ones do so by GPC's rules:
-  neither is territorial.
+- the totals of 2016 add scope 1 and 2, those of 2017 also waste treated outside where "Scopes Included"
+  says BASIC; none of them is territorial.
 - years are those of the accounts ("2013-07-01 - 2014-06-30"; in 2016 the last day of them), not of the
   questionnaire; "-" stands for none.  Population and area are of other years.
 - the totals need not add up, and the figures of a city may change tenfold between years (Indianapolis).
@@ -46,6 +46,7 @@ _DESCRIPTIONS = {
     "protocol": ("primary methodology", "protocol", "primary protocol"),
     "comment": ("methodology details", "protocol column", "primary protocol comment"),
     "gases": ("gases included",),
+    "scopes": ("scopes included",),
     "population": ("current population", "population"),
     "area": ("land area (in square km)",),
 }
@@ -159,6 +160,7 @@ def _rows(
     dates = period(record.text(columns["year"]))
     if dates is None:
         return [], [Refused(record.line, table.NO_YEAR, record.text(columns["year"]))]
+    basic = "BASIC" in record.text(columns["scopes"])
     common = _common(record, columns) | {"line": record.line, "start": dates[0], "end": dates[1]}
     if not common["place"]:
         return [], [Refused(record.line, table.NO_PLACE)]
@@ -166,7 +168,7 @@ def _rows(
         InventoryRow(
             **common,  # type: ignore[arg-type]
             year=_year(*dates),
-            scope=one.scope,
+            scope="basic" if basic and one.role == "city" else one.scope,
             sector=one.role,
             label=one.label,
             gpc=one.gpc,
