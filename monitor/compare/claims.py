@@ -198,7 +198,8 @@ def epoch_totals(
     found = []
     for k, epoch in enumerate(quantity.epochs):
         alone = [replace(a, totals=a.totals[[k]], covariance=a.covariance[[k]][:, [k]]) for a in models]
-        found.append(EpochTotal(epoch, least_favourable(Level(), alone, quantity.transport, level).estimate))
+        pooled = pooled_at_each(Level(), alone, quantity.transport, level, declared_sd=quantity.declared_sd)
+        found.append(EpochTotal(epoch, pooled[0].estimate))
     return tuple(found)
 
 
