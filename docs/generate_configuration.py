@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from monitor.config import CityConfig, ClaimsConfig, ServiceConfig
+from monitor.config import CandidatesConfig, CityConfig, ClaimsConfig, ServiceConfig
 
 PAGE = Path(__file__).parent / "configuration.md"
 HEAD = """\
@@ -20,8 +20,9 @@ HEAD = """\
 <!-- Written by docs/generate_configuration.py from monitor/config/; change it there. -->
 
 Three kinds of TOML file: `monitor.toml` (the service), `cities/<id>.toml` (a city) and `claims/<id>.toml`
-(what is said of it). Unknown keys are errors; `monitor config check FILE …` lists all faults of a file at
-once, each with its key, and `monitor config schema city|claims|service` prints the JSON schema. Every file
+(what is said of it); a file of candidate sites is for [`monitor design`](networks.md). Unknown keys are
+errors; `monitor config check FILE …` lists all faults of a file at once, each with
+its key, and `monitor config schema city|claims|service` prints the JSON schema. Every file
 begins with `schema_version = 1`. Secrets never stand here. Intervals are half-open, `[from, to)`; moments
 are ISO-8601 and UTC, a date is its midnight.
 """
@@ -29,6 +30,7 @@ FILES = (
     ("The service: `monitor.toml`", ServiceConfig),
     ("A city: `cities/<id>.toml`", CityConfig),
     ("Claims: `claims/<id>.toml`", ClaimsConfig),
+    ("Sites to choose from: any TOML or CSV", CandidatesConfig),
 )
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 #: What a key means where the model leaves it to its name; a key in neither place is an error.

@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "doctor": _Place("serving", "doctor", "Check the machine, the working folder and the configuration."),
     "ingest": _Place("ingesting", "ingest", "Read files, and keep them in the archive of a city."),
     "compare": _Place("comparing", "compare", "Hold the inventories against the air, sector by sector."),
+    "design": _Place("designing", "design", "Say what a network would see, and rank sites to add."),
     "claims": _Place("claiming", "claims", "List, check and show claims, and evaluate them."),
     "calibrate": _Place("calibrating", "calibrate", "Try verdicts on synthetic cities whose truth is known."),
     "publish": _Place("running", "publish", "Write the report of an archived answer again."),

@@ -10,16 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from monitor.config.base import Model, config_digest, load
+from monitor.config.candidates import CandidatesConfig, CandidateSection, load_candidates
 from monitor.config.city import (
     BackgroundSection,
     CityConfig,
     CitySection,
+    DesignSection,
     EnsembleSection,
     EpochSection,
     FluxBlockSection,
     GridSection,
     InventorySection,
     InversionSection,
+    LedgerSection,
     MismatchSection,
     RegionSection,
     ScanSection,
@@ -32,16 +35,20 @@ from monitor.config.service import ServiceConfig
 
 __all__ = [
     "BackgroundSection",
+    "CandidateSection",
+    "CandidatesConfig",
     "CityConfig",
     "CitySection",
     "ClaimSection",
     "ClaimsConfig",
+    "DesignSection",
     "EnsembleSection",
     "EpochSection",
     "FluxBlockSection",
     "GridSection",
     "InventorySection",
     "InversionSection",
+    "LedgerSection",
     "MismatchSection",
     "Model",
     "RegionSection",
@@ -52,6 +59,7 @@ __all__ = [
     "StationSection",
     "claims_path",
     "config_digest",
+    "load_candidates",
     "load_city",
     "load_claims",
     "load_service",

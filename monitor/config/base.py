@@ -54,6 +54,11 @@ def load(path: Path, model: type[M]) -> M:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError("the file is not TOML", found=str(error), where=str(path)) from error
+    return validated(raw, model, path)
+
+
+def validated(raw: Any, model: type[M], path: Path) -> M:
+    """What was read from `path` as `model`; `ConfigError` lists every fault."""
     try:
         return model.model_validate(raw)
     except ValidationError as error:

@@ -320,6 +320,25 @@ class LedgerSection(Model):
     term: tuple[LedgerTermSection, ...] = ()
 
 
+class DesignSection(Model):
+    """What `monitor design` assumes; the weather is that of sites without footprint files."""
+
+    wind_speed_m_s: Positive = Field(4.0, description="median wind [m s-1]")
+    wind_log_sd: NonNegative = Field(0.4, description="1σ of its logarithm")
+    prevailing_deg: float = Field(
+        225.0, ge=0, le=360, description="where the wind mostly comes from [degrees from north]"
+    )
+    prevailing_strength: NonNegative = Field(
+        0.5, description="0: all directions alike; 1: nine hours in ten from that half of the compass"
+    )
+    boundary_layer_m: Positive = Field(1000.0, description="depth of the mixed air [m]")
+    stability_class: int = Field(4, ge=1, le=6, description="Pasquill class, 1 is A and 6 is F")
+    memory_hours: Positive = Field(24.0, description="e-folding time of the wind [h]")
+    changes: tuple[Fraction, ...] = Field((0.1, 0.25), description="changes whose years are stated")
+    trends: tuple[Fraction, ...] = Field((0.02, 0.05), description="slopes per year whose years are stated")
+    source_days: Positive = Field(7.0, description="length of the source whose strength is stated [d]")
+
+
 class CityConfig(Model):
     """A whole city file."""
 
@@ -327,7 +346,7 @@ class CityConfig(Model):
     city: CitySection
     grid: GridSection = GridSection(**{"from": "footprints"})
     station: tuple[StationSection, ...] = Field(min_length=1)
-    source: tuple[SourceSection, ...] = Field(min_length=1)
+    source: tuple[SourceSection, ...] = ()
     inventory: tuple[InventorySection, ...] = Field(min_length=1)
     region: tuple[RegionSection, ...] = ()
     epoch: tuple[EpochSection, ...] = ()
@@ -337,6 +356,7 @@ class CityConfig(Model):
     ensemble: EnsembleSection = EnsembleSection()
     scan: tuple[ScanSection, ...] = ()
     ledger: LedgerSection = LedgerSection()
+    design: DesignSection = DesignSection()
 
     @model_validator(mode="after")
     def _consistent(self) -> CityConfig:

@@ -116,7 +116,7 @@ class Posterior:
         """
         found = []
         for values, lower in [(self.values, self.solution.lower), *self.neighbours]:
-            cross, prior = _crossed(self.problem, values, totals)
+            cross, prior = cross_of(self.problem, values, totals)
             found.append(prepare(lower, self.problem.residual, cross, prior, columns))
         return found
 
@@ -222,11 +222,11 @@ def totals_of(
     effects: Sequence[FixedEffect],
 ) -> TotalEstimate:
     """Totals from a solution whose fixed effects are `effects`."""
-    cross, prior = _crossed(problem, values, totals)
+    cross, prior = cross_of(problem, values, totals)
     return estimate_totals(solution, cross, prior, loading_of(problem, totals, effects))
 
 
-def _crossed(
+def cross_of(
     problem: InverseProblem, values: np.ndarray, totals: Sequence[Total]
 ) -> tuple[np.ndarray, np.ndarray]:
     """H Q aᵀ (n, k) and a Q aᵀ (k, k)."""

@@ -226,7 +226,7 @@ def merge_parts(
         for (table, version, attributes), keep in zip(tables, wins, strict=True)
         if keep.any()
     ]
-    merged = _concatenated([table for table, _, _ in kept])
+    merged = concatenated([table for table, _, _ in kept])
     origins = {version.sha256: attributes for _, version, attributes in kept}
     index = {sha256: i for i, sha256 in enumerate(sorted(origins))}
     dim = row_dim(merged)
@@ -267,7 +267,7 @@ def _winning_rows(starts: Sequence[np.ndarray]) -> list[np.ndarray]:
     return masks[::-1]
 
 
-def _concatenated(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+def concatenated(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     """The tables one after the other; the grid is that of the last, which ranks highest."""
     last = tables[-1]
     if row_dim(last) == "time":
@@ -355,6 +355,6 @@ def joined_months(months: Sequence[xr.Dataset]) -> xr.Dataset:
     origins: dict[str, dict[str, Any]] = {}
     for month in months:
         origins |= json.loads(month.attrs[_ORIGINS])
-    merged = _concatenated([month.drop_vars("origin") for month in months])
+    merged = concatenated([month.drop_vars("origin") for month in months])
     merged.attrs = {key: value for key, value in _joined(origins).items() if key != _ORIGINS}
     return merged
