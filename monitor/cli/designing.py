@@ -87,12 +87,19 @@ def _print_network(when: str, found: Mapping[str, Any]) -> None:
             "detectable change",
             "its floor",
             "detectable total",
+            "response",
             "years each for",
             "trend in 10 a",
             "years for",
         ),
         [_region_row(row) for row in network["regions"]],
     )
+    if network["source"] is not None:
+        s = network["source"]
+        click.echo(
+            f"a source of {number(s['days'])} days in {s['region']} would be seen from {_short(s['least'])}, "
+            f"in the middle cell {_short(s['middle'])}, at worst {_short(s['largest'])} {s['unit']}"
+        )
 
 
 def _region_row(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -104,6 +111,7 @@ def _region_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         _percent(row["detectable_change"]),
         _percent(row["detectable_change_floor"]),
         _percent(row["detectable_total"]),
+        "–" if row["response"] is None else f"{row['response']:.2f}",
         each,
         f"{_percent(trend['slope'])} a⁻¹",
         slopes,

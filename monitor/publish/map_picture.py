@@ -15,6 +15,8 @@ from monitor.publish.numbers import as_number
 
 WIDTH, LEFT, RIGHT, TOP = 360.0, 38.0, 352.0, 6.0
 TALLEST = 420.0
+#: Room below the map for its axis and colours.
+HEIGHT_BELOW = TOP + 66.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def map_picture(field: np.ndarray, frame: MapFrame, scale: ColourScale, *, title
         *_marks(frame),
         *_colour_bar(scale, field, bottom + 26),
     ]
-    return svg.drawing(WIDTH, bottom + 66, children, title=title, class_="map")
+    return svg.drawing(WIDTH, frame.height + HEIGHT_BELOW, children, title=title, class_="map")
 
 
 def _outlines(frame: MapFrame) -> list[Markup]:

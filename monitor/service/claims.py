@@ -133,16 +133,6 @@ def _part(
     region: str, block: str, fraction: np.ndarray, one: Solved, epochs: tuple[Interval, ...]
 ) -> judging.Quantity:
     maps = one.case.maps[block]
-    reference = flat(one.case.reference[block])
-    alternatives = {
-        # even over the cells that emit at all: nobody claims a cut at sea
-        "uniform": np.where(reference > 0.05 * reference.mean(), reference.mean(), 0.0),
-        "core": np.where(reference > np.median(reference[reference > 0]), reference, 0.0),
-    }
-    for name, dataset in maps.items():
-        if dataset.sizes["sector"] > 1:
-            for sector in dataset["sector"].values:
-                alternatives[f"{name} {sector}"] = flat(dataset.sel(sector=[sector]))
     return judging.Quantity(
         species=one.case.species,
         region=region,
@@ -151,11 +141,26 @@ def _part(
         area_m2=one.case.grid.cell_area_m2().ravel(),
         epochs=epochs,
         patterns={name: flat(dataset) for name, dataset in maps.items()},
-        alternatives=alternatives,
+        alternatives=layouts(one.case, block),
         transport=transport_of(one.case),
         correlations=one.case.inversion.transport_correlations,
         epoch_factors=one.case.city.ensemble.epoch_factors,
     )
+
+
+def layouts(case: Case, block: str) -> dict[str, np.ndarray]:
+    """Other layouts of a block's total: even, its brighter half, and each sector of each map (n_cells,)."""
+    reference = flat(case.reference[block])
+    found = {
+        # even over the cells that emit at all: nobody claims a cut at sea
+        "uniform": np.where(reference > 0.05 * reference.mean(), reference.mean(), 0.0),
+        "core": np.where(reference > np.median(reference[reference > 0]), reference, 0.0),
+    }
+    for name, dataset in case.maps[block].items():
+        if dataset.sizes["sector"] > 1:
+            for sector in dataset["sector"].values:
+                found[f"{name} {sector}"] = flat(dataset.sel(sector=[sector]))
+    return found
 
 
 def _rest(claim: ClaimSection, part: judging.Quantity, one: Solved) -> tuple[judging.Quantity, ...]:

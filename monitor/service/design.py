@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,26 +12,21 @@ from typing import Any
 import numpy as np
 
 from monitor import units
-from monitor.compare.design import Design, Figure, Step, alone, detectable_share, greedy
-from monitor.compare.forms import Level
-from monitor.compare.quantity import Quantity
-from monitor.compare.regions import region_fractions
+from monitor.compare.design import Design, Figure, Step, alone, greedy
+from monitor.compare.statistics import detectable_sigmas
 from monitor.compare.trends import UNDERLYING, Planned, epochs_to_detect, years_each
 from monitor.compare.verdict import number
 from monitor.config import CityConfig, load_candidates, load_city
-from monitor.domain import Interval, Region
-from monitor.errors import InputError, UsageError
-from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import second_moments
-from monitor.inversion.problem import InverseProblem
-from monitor.inversion.totals import FixedEffect, Total
-from monitor.service.sites import Proposal, climate_of, propose
+from monitor.domain import Interval
+from monitor.errors import UsageError
+from monitor.service.seeing import middle_strength, region_summary
+from monitor.service.sites import climate_of, propose
+from monitor.service.study import REFERENCE, Study
 
-#: Observations of all sites together above which a design is refused: Ψ of 8,000 takes half a GB.
-_MOST_OBSERVATIONS = 8_000
-#: The map that the flat direction follows: the mean of the candidate maps.
-_REFERENCE = "reference"
+KINDS = ("change", "total", "source")
+#: Lengths of a yearly series whose detectable trend is stated [a].
 _YEARS = (5, 10)
+_HOURS_PER_YEAR = 365.25 * 24.0
 _CLIMATOLOGY = (
     "DECLARED CLIMATOLOGY, no measured weather: {}. Gaussian plumes on flat ground. The figures hold for "
     "such a season; make them again with footprints of a transport model."
@@ -105,7 +100,12 @@ def design_network(
     say("making footprints")
     proposal = propose(city, candidates, species, epochs_of(city, request.interval), data_root)
     say("looking at the network")
-    return Study(proposal, request).as_json()
+    found = Report(Study(proposal), request)
+    answer = found.as_json()
+    if request.picture is not None:
+        say("drawing the map")
+        request.picture.write_text(found.picture(answer), encoding="utf-8")
+    return answer
 
 
 def epochs_of(city: CityConfig, interval: Interval | None) -> dict[str, Interval]:
@@ -132,223 +132,178 @@ def _a_year_later(moment: datetime) -> datetime:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
-    """One proposal under one request; every figure is of second moments, none of data."""
+class Report:
+    """A study under one request, as it is said."""
 
-    proposal: Proposal
+    study: Study
     request: DesignRequest
-
-    @property
-    def city(self) -> CityConfig:
-        return self.proposal.case.city
-
-    @cached_property
-    def problem(self) -> InverseProblem:
-        """All sites in one problem; its prior mean does not matter to variances."""
-        problem = self.proposal.case.problem(self.city.selection.local_hours)
-        if problem.table.n > _MOST_OBSERVATIONS:
-            raise InputError(
-                "there are too many observations for a design",
-                expected=f"at most {_MOST_OBSERVATIONS} of all sites together",
-                found=f"{problem.table.n} of {len(self.proposal.sites)} sites",
-                remedy='state [selection] average = "daily", shorter epochs, or fewer candidates',
-            )
-        return problem
-
-    @cached_property
-    def quantities(self) -> dict[str, Quantity]:
-        """The change of each region's total between the two epochs, of the first block of cells."""
-        case = self.proposal.case
-        block = next((b.name for b in self.problem.blocks if b.fields is None), None)
-        if block is None:
-            raise InputError('a design needs a block with resolution = "cells"')
-        regions = [r.as_domain() for r in self.city.region] or [Region("window", ())]
-        fractions = region_fractions(regions, case.grid)["fraction"].values
-        flux = case.reference[block]["flux"].sum("sector").mean("time").values.ravel()
-        section = case.inversion
-        return {
-            region.id: Quantity(
-                species=case.species,
-                region=region.id,
-                block=block,
-                fraction=fraction.ravel(),
-                area_m2=case.grid.cell_area_m2().ravel(),
-                epochs=tuple(sorted(case.epochs.values())),
-                patterns={_REFERENCE: flux},
-                alternatives={},
-                transport=TransportScale(section.transport_scale_sd, section.transport_epoch_sd),
-            )
-            for region, fraction in zip(regions, fractions, strict=True)
-        }
-
-    @cached_property
-    def _asked(self) -> tuple[list[Total], list[FixedEffect], dict[str, tuple[np.ndarray, np.ndarray]]]:
-        """Totals and patterns of all regions, and which of them are each region's."""
-        totals: list[Total] = []
-        effects: list[FixedEffect] = []
-        where = {}
-        for name, quantity in self.quantities.items():
-            own, patterns = quantity.totals(), quantity.effects(_REFERENCE)
-            where[name] = (
-                len(totals) + np.arange(len(own)),
-                len(effects) + np.arange(len(patterns)),
-            )
-            totals += own
-            effects += patterns
-        return totals, effects, where
-
-    @cached_property
-    def all_sites(self) -> Design:
-        """Every site, none taken."""
-        problem, values = self.problem, self.problem.model.starts
-        totals, effects, _ = self._asked
-        cross, prior, loading = second_moments(problem, values, totals, effects)
-        fixed = np.column_stack([problem.effect(e.block, e.field, e.interval) for e in effects])
-        order = [problem.table.inlets.index(site.name) for site in self.proposal.sites]
-        number = np.argsort(order)  # of the site of each inlet
-        return Design.empty(
-            problem.model.covariance(values),
-            cross,
-            prior,
-            number[problem.table.station],
-            fixed=fixed,
-            loading=loading,
-        )
-
-    @cached_property
-    def network(self) -> Design:
-        """The sites that stand."""
-        return self.all_sites.take(*range(len(self.proposal.standing)))
-
-    def covariance(self, design: Design, region: str) -> np.ndarray:
-        """Of the region's two totals, flat along their own pattern."""
-        return design.covariance_of(*self._asked[2][region])
-
-    def detectable(self, design: Design, kind: str, region: str) -> tuple[float, float]:
-        """The smallest relative change, or departure of the last total, told from none; and its floor.
-
-        In 80 of 100 cases.  The floor is what the transport's scale alone leaves, whatever the network.
-        """
-        quantity, covariance = self.quantities[region], self.covariance(design, region)
-        if kind == "total":
-            quantity = replace(quantity, epochs=quantity.epochs[-1:], form=Level())
-            covariance = covariance[-1:, -1:]
-        scale = float(quantity.expected(_REFERENCE)[0]) if kind == "total" else 1.0
-        found, floor = (
-            detectable_share(quantity, _REFERENCE, c) / scale for c in (covariance, np.zeros_like(covariance))
-        )
-        return found, floor
 
     @cached_property
     def target(self) -> tuple[str, str]:
         """What is to be seen better, and where."""
         kind, _, region = self.request.target.partition(":")
-        region = region or next(iter(self.quantities))
-        if kind not in ("change", "total"):
-            raise UsageError("no such target", expected="change:REGION, total:REGION", found=kind)
-        if region not in self.quantities:
-            raise UsageError(
-                "the target is a region that the city file does not have",
-                expected=", ".join(self.quantities),
-                found=region,
-            )
+        regions = self.study.quantities
+        region = region or next(iter(regions))
+        for what, known, found in (("kind", KINDS, kind), ("region", tuple(regions), region)):
+            if found not in known:
+                raise UsageError(
+                    f"the target names no {what} that there is", expected=", ".join(known), found=found
+                )
         return kind, region
+
+    @cached_property
+    def network(self) -> Design:
+        """The sites that stand."""
+        return self.start.take(*range(len(self.study.proposal.standing)))
+
+    @cached_property
+    def start(self) -> Design:
+        """All sites, none taken; with the sources of the region where these are the target."""
+        design = self.study.all_sites
+        if self.target[0] != "source":
+            return design
+        sources = self.study.lookout.responses(np.flatnonzero(self._inside))
+        return Design.empty(
+            design.noise, design.cross, design.prior, design.site,
+            fixed=design.fixed, loading=design.loading, sources=sources,
+        )  # fmt: skip
+
+    @property
+    def _inside(self) -> np.ndarray:
+        """Cells with their middle, or most of their area, in the target region (c,) bool."""
+        fraction = self.study.quantities[self.target[1]].fraction
+        return np.asarray(fraction >= 0.5 if (fraction >= 0.5).any() else fraction > 0)
+
+    @cached_property
+    def threshold(self) -> float:
+        """The z that a source must pass: of the network that stands, or of all sites where none does."""
+        rows = self.study.rows(self.network)
+        if not rows.size:
+            rows = np.arange(self.study.all_sites.site.size)
+        return self.study.lookout.search(self.study.all_sites.noise, rows).threshold
 
     @property
     def figure(self) -> Figure:
-        """What a better network makes smaller: the detectable change (or total) without its floor."""
+        """What a better network makes smaller: the detectable source, or change (total) without its floor."""
+        if self.target[0] == "source":
+            windows = self.study.lookout.placed.size
+            return lambda design: middle_strength(design.source_sigma, windows, self.threshold)
 
         def from_data(design: Design) -> float:
-            found, floor = self.detectable(design, *self.target)
+            found, floor = self.study.detectable(design, *self.target)
             return float(np.sqrt(max(found**2 - floor**2, 0.0)))
 
         return from_data
 
+    @property
+    def unit(self) -> str:
+        return units.strength_unit(self.study.proposal.case.species) if self.target[0] == "source" else "1"
+
     def as_json(self) -> dict[str, Any]:
         """Everything that is said, JSON-ready."""
-        case, (kind, region) = self.proposal.case, self.target
+        case, (kind, region) = self.study.proposal.case, self.target
         sequence = greedy(self.network, self.figure, self.request.add)
         grown = self.network.take(*(step.site for step in sequence))
+        with_sources = kind == "source" or self.request.picture is not None
         return {
-            "city": self.city.city.id,
+            "city": self.study.city.city.id,
             "species": case.species,
             "epochs": {name: epoch.as_json() for name, epoch in case.epochs.items()},
-            "target": {"kind": kind, "region": region, "unit": "1"},
+            "target": {"kind": kind, "region": region, "unit": self.unit},
             "assumptions": self.assumptions(),
-            "sites": [self._site(k) for k in range(len(self.proposal.sites))],
-            "before": self._figures(self.network),
-            "after": self._figures(grown),
+            "sites": [self._site(k) for k in range(len(self.study.proposal.sites))],
+            "before": self._figures(self.network, with_sources),
+            "after": self._figures(grown, with_sources),
             "alone": [self._step(step) for step in alone(self.network, self.figure)],
             "sequence": [self._step(step) for step in sequence],
         }
 
     def assumptions(self) -> list[str]:
         """What the figures rest on, loudest first."""
-        how = self.proposal.transport.values()
+        how = self.study.proposal.transport.values()
         if any("declared climatology" in text for text in how):
-            return [_CLIMATOLOGY.format(climate_of(self.city.design).describe()), *_ASSUMED]
+            return [_CLIMATOLOGY.format(climate_of(self.study.city.design).describe()), *_ASSUMED]
         return [_TWO_TRANSPORTS, *_ASSUMED] if any("plume" in text for text in how) else list(_ASSUMED)
 
+    def picture(self, answer: dict[str, Any]) -> str:
+        """The map of what the network sees, and the sites in their order, as SVG."""
+        from monitor.publish.design_picture import design_picture
+
+        city, grid = self.study.city, self.study.proposal.case.grid
+        shown = answer["before"]["sites"] or answer["after"]["sites"]
+        if not shown:
+            raise UsageError("there is no site to draw", remedy="let --add be at least 1")
+        number_of = {s.station.id: k for k, s in enumerate(self.study.proposal.sites)}
+        strengths = self._strengths(self.study.all_sites.take(*(number_of[name] for name in shown)))
+        return design_picture(
+            answer, strengths.reshape(grid.shape), grid, [r.as_domain() for r in city.region]
+        )
+
+    def _strengths(self, design: Design) -> np.ndarray:
+        """Detectable strength of a source in every cell (c,)."""
+        look = self.study.lookout
+        return look.strengths(look.search(self.study.all_sites.noise, self.study.rows(design)))
+
     def _site(self, k: int) -> dict[str, Any]:
-        site = self.proposal.sites[k]
+        site = self.study.proposal.sites[k]
         return {
             "id": site.station.id,
             "lon": site.station.lon_deg,
             "lat": site.station.lat_deg,
             "inlet_m": site.inlet_m,
             "stands": not site.is_candidate,
-            "footprints": self.proposal.transport[site.name],
-            "observations": int(np.sum(self.all_sites.site == k)),
+            "footprints": self.study.proposal.transport[site.name],
+            "observations": int(np.sum(self.study.all_sites.site == k)),
         }
 
     def _step(self, step: Step) -> dict[str, Any]:
-        _, floor = self.detectable(self.network, *self.target)
+        floor = 0.0 if self.target[0] == "source" else self.study.detectable(self.network, *self.target)[1]
+        known = np.isfinite(step.before)
         return {
-            "id": self.proposal.sites[step.site].station.id,
+            "id": self.study.proposal.sites[step.site].station.id,
             "before": number(float(np.hypot(step.before, floor))),
             "after": number(float(np.hypot(step.after, floor))),
             "from_data_before": number(step.before),
             "from_data_after": number(step.after),
-            "variance_reduction": number(1.0 - (step.after / step.before) ** 2)
-            if np.isfinite(step.before)
-            else None,
+            "variance_reduction": number(1.0 - (step.after / step.before) ** 2) if known else None,
         }
 
-    def _figures(self, design: Design) -> dict[str, Any]:
+    def _figures(self, design: Design, with_sources: bool) -> dict[str, Any]:
+        seen = self._sources(design) if with_sources and design.taken else None
         return {
-            "sites": [self.proposal.sites[k].station.id for k in design.taken],
-            "dofs": number(self._dofs(design)),
-            "regions": [self._region(design, name) for name in self.quantities],
+            "sites": [self.study.proposal.sites[k].station.id for k in design.taken],
+            "dofs": number(self.study.dofs(design)),
+            "regions": [self._region(design, name) for name in self.study.quantities],
+            "source": seen,
         }
 
-    def _dofs(self, design: Design) -> float:
-        """tr(Ψ⁻¹ H Q Hᵀ) of the sites taken."""
-        rows = np.flatnonzero(np.isin(self.all_sites.site, design.taken))
-        if not rows.size:
-            return 0.0
-        model, values = self.problem.model, self.problem.model.starts
-        signal = model.covariance(values, tuple(b.name for b in self.problem.blocks))[np.ix_(rows, rows)]
-        return float(np.trace(np.linalg.solve(self.all_sites.noise[np.ix_(rows, rows)], signal)))
+    def _sources(self, design: Design) -> dict[str, Any]:
+        """The strength that a source needs in the cells of the target's region."""
+        found = region_summary(self._strengths(design), self._inside)
+        return {
+            "region": self.target[1],
+            "days": self.study.city.design.source_days,
+            "unit": units.strength_unit(self.study.proposal.case.species),
+            **{name: number(value) for name, value in found.items()},
+        }
 
     def _region(self, design: Design, region: str) -> dict[str, Any]:
-        quantity, section = self.quantities[region], self.city.design
-        total = float(quantity.expected(_REFERENCE)[0])
-        change, floor = self.detectable(design, "change", region)
+        study, section = self.study, self.study.city.design
+        quantity = study.quantities[region]
+        change, floor = study.detectable(design, "change", region)
         length = float(np.mean([e.hours for e in quantity.epochs])) / _HOURS_PER_YEAR
-        planned = self._planned(design, region)
+        planned, responses = study.planned(design, region), study.responses(design, region)
         return {
             "region": region,
-            "total": number(total),
+            "total": number(float(quantity.expected(REFERENCE)[0])),
             "unit": units.level_unit(quantity.species),
             "detectable_change": number(change),
             "detectable_change_floor": number(floor),
-            "detectable_total": number(self.detectable(design, "total", region)[0]),
+            "detectable_total": number(study.detectable(design, "total", region)[0]),
+            "response": number(min(responses.values(), default=None)),
+            "responses": {name: number(value) for name, value in responses.items()},
             "years_each_epoch": [
-                {
-                    "change": -c,
-                    "years": number(years_each(length, change, floor, c)) if np.isfinite(change) else None,
-                }
-                for c in section.changes
+                {"change": -c, "years": _years_each(length, change, floor, c)} for c in section.changes
             ],
             "detectable_trend": [{"years": n, "slope": _slope(planned, n)} for n in _YEARS],
             "years_to_detect": [
@@ -357,28 +312,11 @@ class Study:
             ],
         }
 
-    def _planned(self, design: Design, region: str) -> Planned | None:
-        """An epoch like these every year: its variance, and what two of them share."""
-        quantity = self.quantities[region]
-        totals, covariance = quantity.expected(_REFERENCE), self.covariance(design, region)
-        if not np.isfinite(covariance).all():
-            return None
-        relative = quantity.transport.inflate(totals, covariance) / totals[0] ** 2
-        planned = Planned.like(np.array([0.0, 1.0]), relative)
-        # a transport error that is common may yet differ from year to year
-        shared = 0.0 if quantity.transport.common_sd > 0 else planned.correlation
-        return replace(planned, correlation=shared)
+
+def _years_each(length: float, detectable: float, floor: float, change: float) -> float | None:
+    return number(years_each(length, detectable, floor, change)) if np.isfinite(detectable) else None
 
 
 def _slope(planned: Planned | None, count: int) -> float | None:
     """The detectable slope per year of `count` yearly epochs."""
-    from monitor.compare.statistics import detectable_sigmas
-
-    if planned is None:
-        return None
-    return number(detectable_sigmas(degrees=float(count - 2)) * planned.sigma(count))
-
-
-def summary(found: Mapping[str, Any]) -> list[str]:
-    """The assumptions as lines for a terminal."""
-    return [f"assumed: {text}" for text in found["assumptions"]]
+    return number(detectable_sigmas(degrees=float(count - 2)) * planned.sigma(count)) if planned else None
