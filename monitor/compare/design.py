@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from monitor.compare.ensemble import CORRELATIONS, estimate_at
+from monitor.compare.ensemble import estimate_at
 from monitor.compare.quantity import Answer, Quantity
 from monitor.compare.statistics import LEVEL
 from monitor.inversion.components import cholesky_or_error
@@ -229,7 +229,7 @@ def detectable_share(quantity: Quantity, pattern: str, covariance: np.ndarray, l
         return float("inf")
     totals = quantity.expected(pattern)
     stated = Answer(pattern, totals, covariance, {}, False)
-    found = [estimate_at(quantity.made, stated, quantity.transport, c, level) for c in CORRELATIONS]
+    found = [estimate_at(quantity.made, stated, quantity.transport, c, level) for c in quantity.correlations]
     return max(estimate.detectable for estimate in found)
 
 

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from monitor.compare.kernels import crossings
 from monitor.compare.sources import Progress, Search
+from monitor.compare.windows import Windows
 from monitor.inversion.threads import in_parts
 
 POWER = 0.8
@@ -55,9 +56,9 @@ def detectable_strengths(
     return out
 
 
-def reference_windows(search: Search, bins: int, most: int = 6) -> np.ndarray:
+def reference_windows(windows: Windows, bins: int, most: int = 6) -> np.ndarray:
     """Up to `most` runs of the searched length nearest to `bins`, spread over the period (k,)."""
-    runs = search.windows.runs
+    runs = windows.runs
     length = runs[:, 1] - runs[:, 0]
     fitting = np.flatnonzero(length == length[np.argmin(np.abs(length - bins))])
     # one after the other where there is room, else evenly apart

@@ -336,7 +336,6 @@ class DesignSection(Model):
     memory_hours: Positive = Field(24.0, description="e-folding time of the wind [h]")
     changes: tuple[Fraction, ...] = Field((0.1, 0.25), description="changes whose years are stated")
     trends: tuple[Fraction, ...] = Field((0.02, 0.05), description="slopes per year whose years are stated")
-    source_days: Positive = Field(7.0, description="length of the source whose strength is stated [d]")
 
 
 class CityConfig(Model):

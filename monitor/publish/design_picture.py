@@ -43,7 +43,7 @@ def design_picture(
     """
     sites = {site["id"]: site for site in answer["sites"]}
     order = [step["id"] for step in answer["sequence"]]
-    idle = [s for s in answer["sites"] if not s["stands"] and s["id"] not in order]
+    idle = [s["id"] for s in answer["sites"] if not s["stands"] and s["id"] not in order]
     frame = MapFrame(
         lon_edges=(float(grid.lon_edges_deg[0]), float(grid.lon_edges_deg[-1])),
         lat_edges=(float(grid.lat_edges_deg[0]), float(grid.lat_edges_deg[-1])),
@@ -53,18 +53,25 @@ def design_picture(
     )
     shown = answer["before"]["source"] or answer["after"]["source"]
     top = _SPAN * (shown["middle"] or shown["least"] or 1.0)
-    unit = f"kg {answer['species'].upper()} h⁻¹ for {shown['days']:g} days, seen in 80 of 100 cases"
+    unit = shown["unit"]
     field = np.where(np.isfinite(strengths), strengths, np.nan)
     title = f"{answer['city']}: the source that the network would see, and sites to add in their order"
     drawn = map_picture(field, frame, ColourScale(0.0, top, False, unit), title=title)
     below = frame.height + HEIGHT_BELOW
-    now = "the sites that stand" if answer["before"]["source"] else "the sites stand that the sequence adds"
-    lines = [f"colours: {now}; triangles stand, numbers are sites to add in their order"]
-    lines += [*_ranking(answer), *([f"not taken: {', '.join(s['id'] for s in idle)}"] if idle else [])]
-    lines += _wrapped(answer["assumptions"][0], 62)
+    lines = [*_legend(answer, float(shown["days"])), *_ranking(answer)]
+    lines += [f"not taken: {', '.join(idle)}"] if idle else []
+    lines = [part for text in [*lines, answer["assumptions"][0]] for part in _wrapped(text, 62)]
     texts = [svg.label(8.0, below + _LINE * (k + 1), t, class_="note") for k, t in enumerate(lines)]
     height = below + _LINE * (len(lines) + 1)
     return _alone(drawn, texts, height)
+
+
+def _legend(answer: Mapping[str, Any], days: float) -> list[str]:
+    now = "the sites that stand" if answer["before"]["source"] else "the sites that the sequence adds"
+    return [
+        f"colours: the source of {days:g} days that {now} would find in 80 of 100 cases; grey: never",
+        "triangles stand; numbers are sites to add, in their order",
+    ]
 
 
 def _ranking(answer: Mapping[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ def find_sources(section: ScanSection, posterior: Posterior, inversion: Inversio
         value = event.hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
         rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days)}
         events.append(_event_json(event, value, scope, problem) | rate | _checks_json(checks))
-    windows = reference_windows(search, round(section.source_days * 24.0 / scope.bins.hours))
+    windows = reference_windows(search.windows, round(section.source_days * 24.0 / scope.bins.hours))
     strengths = detectable_strengths(search, windows)
     lengths = np.diff(search.windows.runs[windows], axis=1) * scope.bins.hours / 24.0
     figures = {

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor import units
-from monitor.compare.sources import POWER_SIGMAS, Candidates, Search, prepare
+from monitor.compare.detectable import detectable_strengths, reference_windows
+from monitor.compare.sources import Candidates, Search, prepare
+from monitor.compare.statistics import DETECTABLE_SIGMAS, Z
 from monitor.compare.windows import TimeBins, Windows
 from monitor.config import ScanSection
 from monitor.inversion.problem import InverseProblem
 
+#: Worlds of noise: a strength is then known to some 5 %, which is more than its assumptions are.
 _DRAWS, _SEED = 200, 0
-#: Most windows of the stated length that a source is put into, spread over the period.
-_MOST_WINDOWS = 6
+_WORLDS, _MOST_WINDOWS = 100, 3
+#: Quantile of 80 % power: how far the expected z of a source is above what it must pass.
+_POWER_SIGMAS = DETECTABLE_SIGMAS - Z
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +49,8 @@ class Lookout:
         return prepare(lower, some, draws=_DRAWS, seed=_SEED)
 
     def strengths(self, search: Search) -> np.ndarray:
-        """Strength (c,) found in 80 of 100 cases in the middle one of the windows; infinite where none is.
-
-        At a family-wise false-alarm probability of 5 %, by the simulated threshold of the whole search.
-        """
-        return np.asarray((search.threshold + POWER_SIGMAS) * np.median(search.sigma[:, self.placed], axis=1))
+        """Strength (c,) found in 80 of 100 cases, at a family-wise false-alarm probability of 5 %."""
+        return detectable_strengths(search, self.placed, draws=_WORLDS)
 
     def responses(self, cells: np.ndarray) -> np.ndarray:
         """Response (n, c·w) to a unit source in each of the cells and each window, windows fastest."""
@@ -58,7 +59,7 @@ class Lookout:
         return np.asarray(seen.reshape(seen.shape[0], -1))
 
 
-def lookout(problem: InverseProblem, section: ScanSection, source_days: float) -> Lookout:
+def lookout(problem: InverseProblem, section: ScanSection) -> Lookout:
     """The search of the city file's `[[scan]]`, in every cell; runs alone, no recurring windows."""
     block = next(b for b in problem.blocks if b.fields is None)
     area = problem.grid.cell_area_m2().ravel()
@@ -70,23 +71,21 @@ def lookout(problem: InverseProblem, section: ScanSection, source_days: float) -
     periods += [(t, t + np.timedelta64(1, "s")) for t in np.unique(problem.table.start)]
     bins = TimeBins.covering(periods, hours, selection.utc_offset_h)
     runs = bins.runs(section.min_days, section.max_days)
+    windows = Windows.of_runs(bins.size, runs if runs.size else bins.runs(0.0, section.max_days))
     place = np.stack(np.unravel_index(np.arange(area.size), problem.grid.shape), axis=1)
-    candidates = Candidates(effect, bins.index(problem.table.start), Windows.of_runs(bins.size, runs), place)
-    return Lookout(candidates, _spread(runs, source_days * 24.0 / hours))
-
-
-def _spread(runs: np.ndarray, length: float) -> np.ndarray:
-    """A few runs of the length nearest to `length`, one after the other or evenly apart."""
-    own = runs[:, 1] - runs[:, 0]
-    fitting = np.flatnonzero(own == own[np.argmin(np.abs(own - length))])
-    apart = max(int(own[fitting[0]]), -(-fitting.size // _MOST_WINDOWS))
-    return np.asarray(fitting[::apart])
+    candidates = Candidates(effect, bins.index(problem.table.start), windows, place)
+    return Lookout(
+        candidates, reference_windows(windows, round(section.source_days * 24.0 / hours), _MOST_WINDOWS)
+    )
 
 
 def middle_strength(sigma: np.ndarray, windows: int, threshold: float) -> float:
-    """The strength in the middle cell, from σ (c·w,); infinite where half of the cells are not seen."""
+    """The strength in the middle cell, from σ (c·w,); infinite where half of the cells are not seen.
+
+    In its own cell and window alone, where `Lookout.strengths` looks around them too: a little above it.
+    """
     per_cell = np.median(sigma.reshape(-1, windows), axis=1)
-    return float((threshold + POWER_SIGMAS) * np.median(per_cell))
+    return float((threshold + _POWER_SIGMAS) * np.median(per_cell))
 
 
 def region_summary(strengths: np.ndarray, inside: np.ndarray) -> dict[str, float]:

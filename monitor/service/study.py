@@ -110,14 +110,16 @@ class Study:
         return Design.empty(psi, cross, prior, number[problem.table.station], fixed=fixed, loading=loading)
 
     @cached_property
-    def lookout(self) -> Lookout:
-        """Where and when the search for sources looks: as `[[scan]]` says, or in runs up to four weeks."""
+    def scan(self) -> ScanSection:
+        """The search for sources: as `[[scan]]` says, or with its defaults."""
         species = self.proposal.case.species
-        section = next(
-            (s for s in self.city.scan if s.species == species),
-            ScanSection.model_validate({"species": species}),
-        )
-        return lookout(self.problem, section, self.city.design.source_days)
+        own = next((s for s in self.city.scan if s.species == species), None)
+        return own or ScanSection.model_validate({"species": species})
+
+    @cached_property
+    def lookout(self) -> Lookout:
+        """Where and when the search looks."""
+        return lookout(self.problem, self.scan)
 
     def rows(self, design: Design) -> np.ndarray:
         """The observations of the sites taken (indices)."""

@@ -175,7 +175,7 @@ def test_one_instrument_and_two_samples_are_a_suspicion(search, problem):
 def test_the_detectable_strength_is_found_four_times_in_five_and_twice_it_always(search, inflation):
     """At family-wise 5 % over all cells and windows: 80 % of 400 is 320 ± 8, by worlds that were not used."""
     wide = replace(search, inflation=inflation)
-    windows = reference_windows(wide, 5)
+    windows = reference_windows(wide.windows, 5)
     strengths = detectable_strengths(wide, windows, draws=400)
     rng = np.random.default_rng(11)
     lower = search.solution.lower
@@ -191,5 +191,5 @@ def test_a_blind_place_has_no_detectable_strength(search):
     effect[:, 5] = 0.0
     blind = replace(search, candidates=replace(search.candidates, effect=effect))
     blind = replace(blind.narrowed(blind.candidates), null=search.null)
-    strengths = detectable_strengths(blind, reference_windows(blind, 5))
+    strengths = detectable_strengths(blind, reference_windows(blind.windows, 5))
     assert np.isinf(strengths[5]) and np.isfinite(np.delete(strengths, 5)).all()
