@@ -23,7 +23,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from monitor.compare.ensemble import estimate_at
-from monitor.compare.quantity import Answer, Quantity
+from monitor.compare.estimator import Answer
+from monitor.compare.quantity import Quantity
 from monitor.compare.statistics import LEVEL
 from monitor.inversion.components import cholesky_or_error
 

@@ -17,7 +17,7 @@ from monitor.config import CityConfig, ScanSection
 from monitor.domain import Region
 from monitor.errors import InputError
 from monitor.inversion.components import cholesky_or_error
-from monitor.inversion.posterior import second_moments
+from monitor.inversion.posterior import cross_of, loading_of
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.solution import estimate_totals, solve_factored
 from monitor.inversion.totals import FixedEffect, Total
@@ -102,7 +102,8 @@ class Study:
         """Every site, none taken."""
         problem, values = self.problem, self.problem.model.starts
         totals, effects, _ = self.asked
-        cross, prior, loading = second_moments(problem, values, totals, effects)
+        cross, prior = cross_of(problem, values, totals)
+        loading = loading_of(problem, totals, effects)
         fixed = np.column_stack([problem.effect(e.block, e.field, e.interval) for e in effects])
         inlets = [problem.table.inlets.index(site.name) for site in self.proposal.sites]
         number = np.argsort(inlets)  # of the site of each inlet

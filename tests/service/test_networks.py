@@ -11,8 +11,8 @@ import pytest
 from mini_city import MiniCity
 
 from monitor.cli import run
+from monitor.compare.estimator import Variant, estimator
 from monitor.compare.plan import detectable_before
-from monitor.compare.quantity import Variant, estimator
 from monitor.config import load_candidates, load_city
 from monitor.domain import Interval
 from monitor.errors import ConfigError, InputError, UsageError
