@@ -40,17 +40,17 @@ def ingest(
     """Read FILES, one line each in the order given.
 
     With --city and --source a line is printed after its file is safe in the archive; a bad file is
-    quarantined.  With --reader the file is only read and checked.  The exit code is that of the first
-    failure.
+    quarantined.  With --reader the file is only read and checked; inventory tables are known without it.
+    The exit code is that of the first failure.
     """
-    if (reader is None) == (city is None) or (city is None) != (source is None):
+    if (reader is not None and city is not None) or (city is None) != (source is None):
         raise UsageError("name either --reader, or --city and --source")
     code = 0
     for path in files:
         try:
             if not path.is_file():
                 raise MissingInputError("there is no such file", found=str(path), remedy="check the path")
-            line = _read(path, reader, context) if reader else _keep(path, city, source, workdir)
+            line = _keep(path, city, source, workdir) if city else _read(path, reader, context)
         except MonitorError as error:
             code = code or error.exit_code
             line = {"file": str(path), "error": error.as_dict()}
@@ -62,15 +62,19 @@ def ingest(
     return code
 
 
-def _read(path: Path, reader: str, context: dict[str, Any]) -> dict[str, Any]:
-    from monitor.plugins import ReadContext, get_reader
+def _read(path: Path, reader: str | None, context: dict[str, Any]) -> dict[str, Any]:
+    from monitor.plugins import ReadContext, get_reader, read_table
 
-    chosen = get_reader(reader)
     station = _station(context["station"]) if context["station"] else None
-    given = {key: value for key, value in context.items() if key != "station"}
-    dataset = chosen.read(path, ReadContext(station=station, **given))
+    given = ReadContext(station=station, **{key: value for key, value in context.items() if key != "station"})
+    if reader is None:
+        chosen, dataset = read_table(path, given)
+    else:
+        chosen = get_reader(reader)
+        dataset = chosen.read(path, given)
     if chosen.kind == "table":
-        return {"file": str(path), "kind": chosen.kind, **_table_summary(dataset)}
+        about = {"file": str(path), "kind": chosen.kind, "reader": chosen.name}
+        return about | _table_summary(dataset)
     if chosen.kind == "observations":
         from monitor.archive import utcnow
         from monitor.ingest import apply_quality

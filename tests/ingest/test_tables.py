@@ -24,6 +24,7 @@ from reading_cases import (
     CDP_2021,
     ECRF,
     FIXTURES,
+    HOURLY,
     REAL_TABLES,
     TABLE_CASES,
     UK,
@@ -118,6 +119,31 @@ def test_ingest_counts_the_lines_of_a_table(case: Case, capsys: pytest.CaptureFi
     assert line["kind"] == "table"
     assert line["rows_read"] == line["rows_used"] + line["rows_refused"]
     assert sum(line["refused"].values()) == line["rows_refused"]
+
+
+@pytest.mark.parametrize("case", TABLE_CASES, ids=str)
+def test_a_table_is_known_without_its_reader(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["ingest", str(FIXTURES / case.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reader"] == case.get_reader().name
+
+
+def test_a_file_that_is_no_table_is_refused_with_what_each_reader_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(["ingest", str(FIXTURES / HOURLY.path), "--json"]) == 65
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["what"] == "no reader of inventory tables understands the file"
+    assert "cdp-cities: column 'account number' is missing" in error["found"]
+
+
+def test_a_table_that_states_no_unit_is_known_and_refused_for_that(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (FIXTURES / C40_TIDY.path).read_text(encoding="utf-8").replace(",kg,", ",,")
+    (tmp_path / "table.csv").write_text(text, encoding="utf-8")
+    assert cli.run(["ingest", str(tmp_path / "table.csv"), "--json"]) == 65
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["error"], error["what"]) == ("UnitError", "the table states no unit")
 
 
 @pytest.mark.parametrize("case", TABLE_CASES, ids=str)
