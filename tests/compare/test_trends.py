@@ -60,8 +60,11 @@ def test_the_underlying_slope_is_dense_generalised_least_squares_with_the_scatte
     weights = spread @ x.T @ np.linalg.inv(omega)
     np.testing.assert_allclose(line.weights @ totals, weights @ totals, rtol=1e-6, atol=1e-8)
     off = totals - x @ (weights @ totals)
-    chi2 = off @ np.linalg.solve(omega, off)
-    assert chi2 == pytest.approx(4, rel=1e-6) if line.scatter > 0 else chi2 <= 4 + 1e-9
+    # no more is left in the residuals than was allowed for, weighted or plain
+    assert off @ np.linalg.solve(omega, off) <= 4 + 1e-6
+    plain = totals - x @ np.linalg.lstsq(x, totals, rcond=None)[0]
+    hat = np.eye(6) - x @ np.linalg.pinv(x)
+    assert plain @ plain <= np.trace(hat @ omega) + 1e-6
 
 
 @given(seed=SEEDS, size=st.floats(0.01, 100))
@@ -76,11 +79,11 @@ def test_the_realised_slope_is_a_contrast_of_totals_that_scatter_does_not_widen(
     assert found.degrees == np.inf and found == gaussian(found.value, found.sigma)
 
 
-@pytest.mark.parametrize(("scatter", "low"), [(0.0, 0.945), (0.5, 0.925), (2.0, 0.935)])
+@pytest.mark.parametrize(("scatter", "low"), [(0.0, 0.945), (1.0, 0.93), (2.0, 0.94)])
 def test_underlying_intervals_cover_whether_years_scatter_or_not(scatter, low):
-    """4,000 series of six years, uneven correlated errors; 95 % ± 0.7 % (2σ) where scatter rules.
+    """4,000 series of six years, uneven correlated errors; 95 % ± 1 % (3σ) where scatter rules.
 
-    Where scatter is as large as the modelled error the residuals sometimes show none of it: 2 % are lost.
+    Where it is as large as the modelled error the residuals sometimes show too little of it: 1 % is lost.
     """
     rng = np.random.default_rng(3)
     v = some_covariance(7)
