@@ -27,9 +27,13 @@ SEEDS = range(401, 421)
 
 
 @pytest.fixture(scope="module")
-def said(tmp_path_factory):
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def said(out):
     """Give what `monitor demo` prints of a small city, in both forms; the second run finds all done."""
-    out = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(monitor.twin, "TwinSettings", lambda: SMALL)
         return run_cli(["demo", "--out", str(out), "--seed", "3", "--json"]), run_cli(
@@ -78,6 +82,36 @@ def test_the_last_table_holds_the_verdicts_against_the_truth(said):
     assert all(name in table for name in (*CLAIMS, "scan", "truth", "right?"))
     assert "-25.0% in metro" in table
     assert table.strip().splitlines()[-1].startswith("report: ")
+
+
+def test_the_sources_of_a_run_that_was_made_are_read_back_with_what_would_have_been_found(said, out):
+    city = out / "config" / "cities" / "twin.toml"
+    whole = demo.whole_time(city).as_json()
+    where = ["--data", str(out / "data"), "--workdir", str(out / "workdir")]
+    arguments = ["sources", str(city), "--from", whole[0], "--to", whole[1], *where]
+    answer = json.loads(run_cli([*arguments, "--json"]))
+    assert answer["sources"] == json.loads(said[0])["sources"]
+    for source in answer["sources"]:
+        assert source["status"] in {"alarm", "unconfirmed", "explained"}
+        assert (source["status"] == "alarm") == (source["reasons"] == [])
+        assert len(source["places"]) > 0
+    search = answer["searches"]["ch4"]
+    assert search["places"] == SMALL.n_cells**2 and search["bin_hours"] == 24.0
+    low, high = search["detectable"]["range"]
+    assert 0 < low <= search["detectable"]["median"] and (high is None or high >= low)
+    assert search["detectable"]["unit"] == "kg CH4 h-1"
+    text = run_cli(arguments)
+    assert "144 places" in text and "is found in 80 of 100 cases from" in text
+    assert ("nothing found" in text) == (answer["sources"] == [])
+
+
+def test_a_city_that_asks_for_no_search_says_so(out, capsys):
+    city = out / "config" / "cities" / "twin.toml"
+    other = city.with_name("silent.toml")
+    other.write_text(city.read_text(encoding="utf-8").split("[[scan]]")[0], encoding="utf-8")
+    dates = ["--from", "2023-09-02", "--to", "2023-10-02", "--data", str(out), "--workdir", str(out)]
+    assert cli.run(["sources", str(other), *dates]) == 78
+    assert "no search for sources" in capsys.readouterr().err
 
 
 # --- against the truth -------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from monitor.compare.kernels import crossings
+from monitor.compare.kernels import run_crossings
 from monitor.compare.sources import Progress, Search
 from monitor.compare.windows import Windows
 from monitor.inversion.threads import in_parts
 
 POWER = 0.8
 #: Cells around the source, and correlation of their responses with its own, from which on they are looked at.
-_REACH = 2
+_REACH = 1
 _LEAST_CORRELATION = 0.5
 #: Cells that are worked on together.
 _CELLS = 32
@@ -72,7 +72,9 @@ def _of_cells(search: Search, windows: np.ndarray, noise: np.ndarray, cells: np.
     around = np.flatnonzero(near.any(axis=0))
     effect, n = candidates.effect[:, around], candidates.bin.size
     to_bins = sp.csr_array((np.ones(n), (candidates.bin, np.arange(n))), shape=(search.windows.bins, n))
-    scores = np.stack([to_bins @ (effect[:, [k]] * noise) for k in range(around.size)])
+    running = np.zeros((around.size, search.windows.bins + 1, noise.shape[1]))
+    for k in range(around.size):
+        np.cumsum(to_bins @ (effect[:, [k]] * noise), axis=0, out=running[k, 1:])
     least = np.full((cells.size, windows.size, noise.shape[1]), np.inf)
     for number, window in enumerate(windows):
         seen = np.flatnonzero(search.windows.inside[window][candidates.bin])
@@ -86,7 +88,7 @@ def _of_cells(search: Search, windows: np.ndarray, noise: np.ndarray, cells: np.
                 _cross(
                     search,
                     column,
-                    (effect[:, part], scores[part], around[part]),
+                    (effect[:, part], running[part], around[part]),
                     own_norm,
                     least[own, number],
                 )
@@ -101,16 +103,19 @@ def _cross(
     least: np.ndarray,
 ) -> None:
     """Lower `least` (worlds,) to what suffices for a source with P h = `weighted` (n,)."""
-    effect, scores, cells = around
+    effect, running, cells = around
     n, windows = weighted.size, search.windows
     to_bins = sp.csr_array((weighted, (search.candidates.bin, np.arange(n))), shape=(windows.bins, n))
     growth = windows.totals(to_bins @ effect).T
-    inside = windows.inside
+    runs, masks = windows.runs.shape[0], windows.recurring.astype("f8")
     for k, cell in enumerate(cells):
         norm = search.norm[cell]
         strong = np.flatnonzero((norm > 0.0) & (growth[k] >= _LEAST_CORRELATION * np.sqrt(norm * own_norm)))
-        if strong.size:
-            scale = 1.0 / np.sqrt(norm[strong])
-            z = (inside[strong].astype("f8") @ scores[k]) * scale[:, None]
-            slope = growth[k, strong] * scale / np.sqrt(search.inflation)
-            crossings(z, slope, search.threshold, least)
+        scale = 1.0 / np.sqrt(norm[strong])
+        slope = growth[k, strong] * scale / np.sqrt(search.inflation)
+        count = int(np.searchsorted(strong, runs))
+        starts, ends = windows.runs[strong[:count]].T
+        run_crossings(running[k], starts, ends, scale[:count], slope[:count], search.threshold, least)
+        if count < strong.size:
+            z = (masks[strong[count:] - runs] @ np.diff(running[k], axis=0)) * scale[count:, None]
+            np.minimum(least, ((search.threshold - z) / slope[count:, None]).min(axis=0), out=least)

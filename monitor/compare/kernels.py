@@ -23,11 +23,14 @@ def run_maxima(running, starts, ends, scale, best):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def crossings(z, slope, threshold, least):  # type: ignore[no-untyped-def]
-    """Smallest strength with which each world's z passes the threshold; `least` (worlds,) in place.
+def run_crossings(running, starts, ends, scale, slope, threshold, least):  # type: ignore[no-untyped-def]
+    """Smallest strength with which each world passes the threshold; `least` (worlds,) in place.
 
-    z : (w, worlds) without the source;  slope : (w,) growth of z with the strength, positive.
+    running, starts, ends, scale : as in `run_maxima`, of worlds without the source;
+    slope : (w,) growth of z with the strength, positive.
     """
-    for w in range(slope.size):
+    for w in range(starts.size):
+        first, last = running[starts[w]], running[ends[w]]
+        factor, steepness = scale[w], 1.0 / slope[w]
         for k in range(least.size):
-            least[k] = min(least[k], (threshold - z[w, k]) / slope[w])
+            least[k] = min(least[k], (threshold - (last[k] - first[k]) * factor) * steepness)

@@ -166,7 +166,7 @@ def _bins(hours: float | None, posterior: Posterior) -> TimeBins:
     problem = posterior.problem
     selection = problem.assumptions.selection
     if hours is None:
-        hours = 24.0 if selection.average == "day" else 12.0
+        hours = 24.0 if selection.average == "daily" else 12.0
     periods = [(e.start64, e.end64) for e in problem.epochs.values()]
     seen = problem.table.start
     periods += [(t, t + np.timedelta64(1, "s")) for t in np.unique(seen)]

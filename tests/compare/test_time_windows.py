@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.compare.kernels import crossings, run_maxima
+from monitor.compare.kernels import run_crossings, run_maxima
 from monitor.compare.windows import TimeBins, Windows, bin_runs
 from monitor.errors import InputError
 
@@ -102,7 +102,8 @@ def test_sums_over_windows_are_sums_over_their_bins(seed, bins):
 
 
 def test_a_source_crosses_the_threshold_in_the_window_that_needs_least():
-    z, slope = np.array([[1.0, -1.0], [0.0, 2.0]]), np.array([1.0, 0.5])
+    running = np.array([[0.0, 0.0], [1.0, -1.0], [1.0, 3.0]])
+    starts, ends = np.array([0, 1]), np.array([1, 2])
     least = np.full(2, np.inf)
-    crossings(z, slope, 3.0, least)
-    np.testing.assert_allclose(least, [2.0, 2.0])
+    run_crossings(running, starts, ends, np.array([1.0, 0.5]), np.array([1.0, 0.5]), 3.0, least)
+    np.testing.assert_allclose(least, [2.0, 2.0])  # 3 − 1 of the first run; (3 − 2) / 0.5 of the second
