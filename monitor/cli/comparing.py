@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_table, progress
 from monitor.cli.running import as_interval, as_options
+from monitor.errors import UsageError
 from monitor.service.logs import redact
 
 
@@ -20,6 +22,10 @@ from monitor.service.logs import redact
 @opt.DATES
 @opt.FOLDERS
 @opt.HOW
+@click.option("--table", type=str, default=None, help="One more table, below --data.")
+@click.option("--reader", default=None, help="Its reader, such as c40-tidy.")
+@click.option("--place", default=None, help="Name or code of the city in it.")
+@click.option("--region", default=None, help="The region that the city is; the first if absent.")
 @opt.SPEECH
 def compare(
     city: Path,
@@ -30,6 +36,10 @@ def compare(
     window_days: float | None,
     keep_going: bool,
     again: bool,
+    table: str | None,
+    reader: str | None,
+    place: str | None,
+    region: str | None,
     as_json: bool,
 ) -> int:
     """Hold the inventories of a city against the air: per region, sector and period.
@@ -37,13 +47,16 @@ def compare(
     A row that is not about the same thing says why, and no numbers are compared.  Before a difference is
     called a gap, what the air sees and the inventory does not count is listed.
     """
-    from monitor.service.ledgers import compare_ledgers
+    from monitor.service.ledgers import compare_ledgers, given_table
 
-    interval = as_interval(start, end)
+    interval, more = as_interval(start, end), []
+    if table is not None:
+        if reader is None or place is None:
+            raise UsageError("--table needs --reader and --place", remedy="see docs/tables.md")
+        more.append(given_table(city, table, reader, place, region))
     with progress() as watch:
-        found = compare_ledgers(
-            city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
-        )
+        options = as_options(window_days, keep_going, again, watch)
+        found = compare_ledgers(city, interval, data, workdir, options, tables=more)
     if as_json:
         print_json(found)
         return 0
@@ -98,11 +111,15 @@ def _short(value: float | None) -> str:
 
 
 def _notes(rows: list[Mapping[str, Any]]) -> list[str]:
-    """What is missing per region, and why rows are not comparable; each once."""
-    lines = []
+    """What is missing per region, and why rows are not comparable; each once, and tables' rows counted."""
+    lines, refused = [], Counter[str]()
     for row in rows:
+        about = f"{row['inventory']}, {row['period']}: not comparable"
         for reason in row["not_comparable"]:
-            lines.append(f"{row['inventory']}, {row['period']}: not comparable: {reason}")
+            if row["line"] is None:
+                lines.append(f"{about}: {reason}")
+            else:
+                refused[f"{about}: {reason.split(':')[0]}"] += 1
         if row["sector"] == "*" and row["missing_terms"]:
             terms = ", ".join(
                 f"{t['name']} {number(t['value'])} ± {number(t['sigma'])}"
@@ -113,4 +130,4 @@ def _notes(rows: list[Mapping[str, Any]]) -> list[str]:
             lines.append(
                 f"{row['region']}, {row['block']}: in the air and not in the inventory: {terms} {row['unit']}"
             )
-    return list(dict.fromkeys(lines))
+    return [*dict.fromkeys(lines), *(f"{text}: {count} rows" for text, count in refused.most_common())]

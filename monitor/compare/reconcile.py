@@ -223,6 +223,8 @@ class Row:
         sector in its own.
     not_comparable
         Why no number is compared.
+    line
+        Of the table, from 1.
     """
 
     species: str
@@ -245,6 +247,7 @@ class Row:
     terms: tuple[Term, ...] = ()
     marks: tuple[str, ...] = ()
     not_comparable: tuple[str, ...] = ()
+    line: int | None = None
 
     @property
     def status(self) -> str:
@@ -278,6 +281,7 @@ class Row:
             "marks": list(self.marks),
             "status": self.status,
             "not_comparable": list(self.not_comparable),
+            "line": self.line,
         }
 
 

@@ -29,6 +29,7 @@ from monitor.config.city import (
     SelectionSection,
     SourceSection,
     StationSection,
+    TableSection,
 )
 from monitor.config.claims import ClaimsConfig, ClaimSection
 from monitor.config.service import ServiceConfig
@@ -57,6 +58,7 @@ __all__ = [
     "ServiceConfig",
     "SourceSection",
     "StationSection",
+    "TableSection",
     "claims_path",
     "config_digest",
     "load_candidates",

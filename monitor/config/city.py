@@ -90,6 +90,24 @@ class InventorySection(Model):
         return self.map or self.id
 
 
+class TableSection(Model):
+    """A city's own inventory as a table, held against the air by `monitor compare`."""
+
+    id: Identifier
+    path: str = Field(description="file below --data")
+    reader: str
+    place: str = Field(description="name or code of the city in the table")
+    region: str = Field(description="id of the `[[region]]` that the city is")
+    relative_sd: Positive | None = Field(
+        None, description="assigned 1σ of its total; that of `[ledger]` if absent"
+    )
+    in_prior: bool = Field(
+        False,
+        description="whether a candidate map was made from it, so that it is no second witness",
+    )
+    adjustments: tuple[str, ...] = Field((), description="declared differences of this table's rows")
+
+
 class RegionSection(Model):
     """A district: rings of [lon, lat] pairs [degrees], or "window" for the whole grid."""
 
@@ -347,6 +365,7 @@ class CityConfig(Model):
     station: tuple[StationSection, ...] = Field(min_length=1)
     source: tuple[SourceSection, ...] = ()
     inventory: tuple[InventorySection, ...] = Field(min_length=1)
+    table: tuple[TableSection, ...] = ()
     region: tuple[RegionSection, ...] = ()
     epoch: tuple[EpochSection, ...] = ()
     selection: SelectionSection = SelectionSection()
@@ -365,6 +384,7 @@ class CityConfig(Model):
                 ("station", [s.id for s in self.station]),
                 ("source", [s.id for s in self.source]),
                 ("inventory", [i.id for i in self.inventory]),
+                ("table", [t.id for t in self.table]),
                 ("region", [r.id for r in self.region]),
                 ("epoch", [e.id for e in self.epoch]),
                 ("inversion", [str(i.species) for i in self.inversion]),
@@ -390,6 +410,11 @@ class CityConfig(Model):
         faults += [
             f"ledger.term '{t.name}': no region '{t.region}' (known: {', '.join(sorted(regions))})"
             for t in self.ledger.term
+            if t.region not in regions
+        ]
+        faults += [
+            f"table '{t.id}': no region '{t.region}' (known: {', '.join(sorted(regions))})"
+            for t in self.table
             if t.region not in regions
         ]
         if faults:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
-from small_worlds import CELLS, flux
+from small_worlds import CELLS, GRID, flux
 from test_analysis import CITY, WHOLE, city, data  # noqa: F401 - the fixture
 
 from monitor.cli import run
 from monitor.compare.claims import answer
-from monitor.config import CityConfig
+from monitor.config import CityConfig, TableSection
+from monitor.errors import ConfigError, MissingInputError
+from monitor.inventory import InventoryRow, inventory_table
 from monitor.service.analysis import solve_case
 from monitor.service.case import CityData, build_case
-from monitor.service.ledgers import reconcile
+from monitor.service.ledger_rows import reconcile
+from monitor.service.ledger_tables import Table, read_table, reconcile_table
 
 YEARS = {"ledger": {"adjustments": ["year: 2021 taken for 2023"]}}
 PEOPLE = {"region": [CITY["region"][0] | {"population": 200_000}, CITY["region"][1]]}
@@ -75,7 +79,7 @@ def test_an_inventory_of_another_year_is_not_compared(data):  # noqa: F811
 def test_the_estimate_of_a_total_is_the_verdicts(rows, data):  # noqa: F811
     """One member of the ensemble lies within the pooled interval, and the pooled σ is no smaller than its."""
     one = solved(data, **YEARS)
-    from monitor.service.ledgers import _cells
+    from monitor.service.ledger_rows import _cells
 
     cell = next(c for c in _cells(one) if c.inventory == "one" and c.quantity.region == "west")
     member = answer(cell.quantity, one.variants[0], "one")
@@ -138,3 +142,100 @@ def test_the_command_prints_one_json_object(fed, capsys):
     assert run(arguments) == 0
     text = capsys.readouterr().out
     assert "two ledgers" in text and "assigned" in text and "waters-and-wetlands (size not stated)" in text
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+def table_of(*rows: dict, **section):
+    common = {
+        "place": "Exampel",
+        "year": 2023,
+        "scope": "1",
+        "gas": "co2",
+        "protocol": "GPC",
+        "all_sectors": True,
+    }
+    made = [InventoryRow(**(common | {"line": 2 + k} | row)) for k, row in enumerate(rows)]
+    dataset = inventory_table(made, [], {"title": "t", "source_digest": "", "rows_read": len(rows)})
+    stated = {"id": "gpc", "path": "x", "reader": "c40-tidy", "place": "exampel", "region": "window"}
+    return Table(TableSection.model_validate(stated | section), dataset)
+
+
+AREA = {"area_km2": float(GRID.cell_area_m2().sum()) / 1e6}
+
+
+@pytest.fixture(scope="module")
+def main(data):  # noqa: F811
+    return solved(data, **YEARS)
+
+
+def test_a_whole_row_is_compared_and_its_parts_say_why_not(main):
+    parts = {"value": 2e5, "all_sectors": False, "label": "Residential", "gpc": "I.1.1"} | AREA
+    table = table_of({"value": 9e5} | AREA, parts, {"value": np.nan, "notation": "NE"} | AREA)
+    found = [r for r in reconcile_table(main, table) if r.period == "base"]
+    whole, part, missing = found
+    assert whole.not_comparable == () and whole.bottom_up.value == 9e5 and whole.line == 2
+    assert (
+        whole.bottom_up.sigma == pytest.approx(0.2 * 9e5)
+        and whole.as_json()["bottom_up"]["uncertainty"] == "assigned"
+    )
+    assert whole.gap.value == pytest.approx(whole.estimate.value - 9e5)
+    assert whole.posterior_difference.sigma == pytest.approx(
+        np.hypot(whole.posterior.sigma, whole.bottom_up.sigma)
+    )
+    assert part.status == missing.status == "not comparable" and part.line == 3
+    assert any(reason.startswith("sector: Residential only") for reason in part.not_comparable)
+    assert any(reason.startswith("amount: no number: not estimated") for reason in missing.not_comparable)
+    assert part.estimate is None and missing.bottom_up is None
+    json.dumps([r.as_json() for r in found], allow_nan=False)
+
+
+def test_the_air_beside_a_table_is_that_beside_the_maps(main):
+    """One pooled answer of all maps, which lies among theirs."""
+    (row,) = [r for r in reconcile_table(main, table_of({"value": 9e5} | AREA)) if r.period == "base"]
+    maps = [r for r in reconcile(main) if r.region == "window" and r.sector == "*" and r.period == "base"]
+    low, high = min(r.estimate.value for r in maps), max(r.estimate.value for r in maps)
+    assert low <= row.estimate.value <= high
+    assert row.prior.value == pytest.approx(np.mean([r.bottom_up.value for r in maps]))
+
+
+@pytest.mark.parametrize(
+    ("row", "section", "reason"),
+    [
+        ({"gas": "co2e", "gwp": "AR5"} | AREA, {}, "gas"),
+        ({"scope": "1+2"} | AREA, {}, "scope"),
+        ({"area_km2": 50.0}, {}, "region"),
+        ({"protocol": "other"} | AREA, {}, "protocol"),
+    ],
+)
+def test_a_row_about_something_else_says_what(main, row, section, reason):
+    found = reconcile_table(main, table_of({"value": 9e5} | row, **section))
+    assert found and all(r.status == "not comparable" for r in found)
+    assert all(any(why.startswith(f"{reason}:") for why in r.not_comparable) for r in found)
+
+
+def test_a_table_that_made_the_prior_is_no_second_witness(main):
+    apart, made = (
+        reconcile_table(main, table_of({"value": 9e5} | AREA, in_prior=p))[0].posterior_difference
+        for p in (False, True)
+    )
+    assert made.value == apart.value and made.sigma < apart.sigma
+
+
+def test_rows_of_the_nearest_year_are_shown_and_others_left(main):
+    rows = [{"value": 9e5, "year": year} | AREA for year in (2015, 2019, 2024)]
+    found = reconcile_table(main, table_of(*rows))
+    assert {r.line for r in found} == {4}
+
+
+def test_a_table_from_its_file_needs_its_place(tmp_path):
+    root = Path(__file__).resolve().parents[2] / "fixtures" / "c40_tidy"
+    file = next(root.iterdir())
+    section = TableSection(id="t", path=file.name, reader="c40-tidy", place="Nowhere", region="window")
+    with pytest.raises(MissingInputError, match="table 't' has no row of 'Nowhere'"):
+        read_table(section, root)
+    with pytest.raises(ConfigError, match="reader 'gcwerks' reads observations"):
+        read_table(section.model_copy(update={"reader": "gcwerks"}), root)
+    with pytest.raises(MissingInputError, match="table 't' is not there"):
+        read_table(section, tmp_path)
