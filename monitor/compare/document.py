@@ -23,6 +23,7 @@ Answer = Literal["supported", "contradicted", "undecided", "not comparable"]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
 Span = Annotated[list[Time], Field(min_length=2, max_length=2, description="half-open, [from, to)")]
+Bounds = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Spread = Annotated[float, Field(ge=0)]
@@ -57,8 +58,19 @@ class Choice(_Part):
     member: str
     estimate: float | None
     sigma: float | None
+    interval: Bounds
     verdict: Answer
     choice: str
+
+
+class EpochOf(_Part):
+    """The total of one epoch as a level of its own; the epochs are correlated."""
+
+    period: Span
+    estimate: float | None
+    sigma: float | None
+    interval: Bounds
+    level: Probability
 
 
 class Flip(_Part):
@@ -136,9 +148,7 @@ class VerdictDocument(_Part):
     start: Time | None = Field(None, description="source: begin of the best window")
     end: Time | None = None
     estimate: float | None
-    interval: Annotated[list[float | None], Field(min_length=2, max_length=2)] | None = Field(
-        description="[low, high] at `level`; null where unbounded"
-    )
+    interval: Bounds | None = Field(description="[low, high] at `level`; null where unbounded")
     level: Probability | None
     unit: str
     sigma: float | None
@@ -162,6 +172,7 @@ class VerdictDocument(_Part):
     flips_text: str
     least_favourable_correlation: float | None
     correlations: dict[str, float | None]
+    epochs: list[EpochOf] = Field(description="of a claim about several, in the unit of a level")
     uncertainty_rule: str
     evaluation: Worth
     family: Family
