@@ -223,9 +223,11 @@ def evaluate(
 
 
 def _evaluation_row(name: str, verdict: Any) -> tuple[str, ...]:
+    from monitor.publish.numbers import show_level
+
     worth = verdict["evaluation"]
     look = f"{worth['look']} of {worth['looks']}" if worth["look"] else "–"
-    level = f"{100 * verdict['level']:.4g} %" if verdict["level"] else "–"
+    level = show_level(verdict["level"]) if verdict["level"] else "–"
     return (name, worth["status"], worth["as_of"], look, level, worth["next"] or "–")
 
 

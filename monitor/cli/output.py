@@ -124,10 +124,14 @@ def span(value: object) -> str:
 
 def print_outcome(outcome: RunOutcome) -> None:
     """The tables of a run and its failures; the report's path is the caller's to say last."""
+    from monitor.compare.statistics import LEVEL
+
+    # the looks at a claim have levels of their own
+    usual = all(v.get("level") in (None, LEVEL) for v in outcome.verdicts.values())
     print_table(
         f"{outcome.city} {outcome.interval}",
-        ("claim", "verdict", "estimate", "95 % interval", "unit", "reasons"),
-        [_verdict_row(name, verdict) for name, verdict in outcome.verdicts.items()],
+        ("claim", "verdict", "estimate", "95 % interval" if usual else "interval", "unit", "reasons"),
+        [_verdict_row(name, verdict, usual) for name, verdict in outcome.verdicts.items()],
     )
     print_table(
         "Inventories against the air",
@@ -150,9 +154,12 @@ def print_outcome(outcome: RunOutcome) -> None:
         click.echo(redact(error_text(failure.error)), err=True)
 
 
-def _verdict_row(name: str, verdict: Mapping[str, Any]) -> tuple[str, ...]:
+def _verdict_row(name: str, verdict: Mapping[str, Any], usual: bool) -> tuple[str, ...]:
+    from monitor.publish.numbers import show_level
+
     reasons = ", ".join(map(str, verdict.get("reasons") or ()))
     estimate, interval = number(verdict.get("estimate")), span(verdict.get("interval"))
+    interval += "" if usual or verdict.get("level") is None else f" ({show_level(verdict['level'])})"
     return (name, str(verdict.get("verdict")), estimate, interval, str(verdict.get("unit") or ""), reasons)
 
 

@@ -70,6 +70,8 @@ def write_exports(
         "maps": {name: maps for name, (_, maps) in files.items()},
     }
     _write_json(paths.json, {**content, **bulk})
+    for claim, verdict in content["verdicts"].items():
+        _write_json(_made(folder / "verdicts") / f"{file_name(claim)}.json", verdict)
     _write_tables(paths.csv, content, files)
     for name, posterior in report.posteriors.items():
         _write_netcdf(posterior, paths.netcdf[name], f"Posterior of {name}, {report.city_name}")
@@ -82,6 +84,11 @@ def write_exports(
 def file_name(text: str) -> str:
     """`text` as a part of a file name: letters, digits, dots, hyphens and underscores, never leading dots."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-")[:80] or "unnamed"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -116,7 +123,11 @@ def _write_tables(
 ) -> None:
     folder.mkdir(exist_ok=True)
     tables: dict[str, list[dict[str, Any]]] = {
-        "verdicts": [{"claim": key, **_flat(row)} for key, row in content["verdicts"].items()],
+        "verdicts": [
+            # what it was made from is long, and the same for all: it stands in the JSON
+            {"claim": key, **_flat({k: v for k, v in row.items() if k != "made_from"})}
+            for key, row in content["verdicts"].items()
+        ],
         "totals": [_flat(row) for row in content["totals"]],
         "inventories": [{"inventory": key, **_flat(row)} for key, row in content["inventories"].items()],
         "sources": [_flat(row) for row in content["sources"]],
