@@ -299,6 +299,7 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
     case = one.case
     block = _block_of(claim, claim.sectors, case)
     sampled = months_of(epochs)
+    known, name = _known_level(claim, one, block)
     return Estimand(
         species=case.species,
         region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
@@ -310,7 +311,24 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
         months=() if len(sampled) == 12 else sampled,
         base_years=tuple(sorted({epochs[0].start.year, _last_year(epochs[0])})) if claim.epochs else (),
         scales=case.scales,
+        reference_level=known,
+        reference=name,
     )
+
+
+def _known_level(claim: ClaimSection, one: Solved, block: str) -> tuple[float | None, str]:
+    """Total [t a⁻¹] over the claim's region of a map that is only compared with, and its name; None without.
+
+    Candidate maps are not asked, they are the prior; nor is the inventory that the claim quotes.
+    """
+    maps = one.case.compared.get(block, {}) if claim.kind == "level" and claim.sectors == ("*",) else {}
+    name = next((name for name in maps if claim.where != f"inventory {name}"), None)
+    if name is None:
+        return None, ""
+    mean = maps[name]["flux"].sum("sector").mean("time").transpose("lat", "lon").values
+    fraction = one.regions["fraction"].sel(region=str(claim.region)).values
+    total = float((mean * fraction * one.case.grid.cell_area_m2()).sum())
+    return total * units.tonnes_per_year(one.case.species), f"inventory '{name}'"
 
 
 def _region(claim: ClaimSection, city: CityConfig) -> Region:

@@ -221,7 +221,7 @@ def take_files(
         raise ConfigError(
             f"source '{source.id}' uses reader '{source.reader}', which reads inventories",
             expected="a reader of observations or footprints",
-            remedy="declare the file as an [[inventory]]",
+            remedy="declare a map as an [[inventory]], a table as a [[table]]",
         )
     scope = _scope(city, source)
     batch = _Batch(_any_footprints(archive, city, source) if reader.kind == FOOTPRINTS else None)

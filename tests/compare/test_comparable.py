@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.compare.comparable import (
+    WORDS,
     Adjustment,
     Estimand,
     Statement,
@@ -238,3 +240,16 @@ def test_ten_times_the_methane_of_boston_is_true_per_square_metre_and_false_as_a
 
 def _changes(claim):
     return {name: getattr(claim, name) for name in ("species", "unit", "denominator")}
+
+
+def test_every_item_and_the_words_that_declare_it_are_documented():
+    docs = Path(__file__).parents[2] / "docs"
+    pages = [(docs / page).read_text(encoding="utf-8") for page in ("verdicts.md", "tables.md")]
+    rows = [line for page in pages for line in page.splitlines() if line.startswith("| ")]
+    for item, words in WORDS.items():
+        if item.startswith("epochs: "):  # in the text below the table
+            assert all(f"`{word}`" in pages[0] for word in words), item
+            continue
+        said = [row for row in rows if row.split("|")[1].split("(")[0].strip() == item]
+        assert said, f"'{item}' is in no table of the gate"
+        assert not words or any(f"`{word}`" in row for row in said for word in words), item
