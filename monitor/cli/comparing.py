@@ -114,7 +114,7 @@ def _notes(rows: list[Mapping[str, Any]]) -> list[str]:
     """What is missing per region, and why rows are not comparable; each once, and tables' rows counted."""
     lines, refused = [], Counter[str]()
     for row in rows:
-        about = f"{row['inventory']}, {row['period']}: not comparable"
+        about = f"{row['inventory']}, {row['species']}, {row['period']}: not comparable"
         for reason in row["not_comparable"]:
             if row["line"] is None:
                 lines.append(f"{about}: {reason}")

@@ -72,8 +72,10 @@ def reconcile_table(solved: Solved, table: Table) -> list[ledger.Row]:
     if block is None or region not in solved.regions["region"].values:
         return []
     out: list[ledger.Row] = []
+    gases = [solved.case.species, "co2e"]
     for period, epoch in solved.case.epochs.items():
-        own = _of_years(table.rows, epoch)
+        # a sum of gases stays, to say that it is one; other gases are other rows' matter
+        own = _of_years(table.rows.isel(row=np.isin(table.rows["gas"].values, gases)), epoch)
         question = Question(
             estimand_of(solved, region, epoch, block),
             place=table.section.place,
@@ -86,6 +88,8 @@ def reconcile_table(solved: Solved, table: Table) -> list[ledger.Row]:
 
 def _of_years(rows: xr.Dataset, epoch: Interval) -> xr.Dataset:
     years = rows["year"].values.astype("i8")
+    if not years.size:
+        return rows
     ours = np.arange(epoch.start.year, epoch.end.year + 1)
     wanted = np.isin(years, ours)
     if not wanted.any():
