@@ -98,6 +98,13 @@ def _write_for_ever(root: Path, series: Series) -> None:
                 tx.record(stored, kind="observations", key=f"o/{value}")
 
 
+def _wait_for_another(objects: Path) -> None:
+    """Until the writer is at work, however slow the machine is."""
+    before, until = len(list(objects.rglob("*.nc"))), time.monotonic() + 60
+    while len(list(objects.rglob("*.nc"))) == before and time.monotonic() < until:
+        time.sleep(0.005)
+
+
 def test_a_writer_killed_at_any_moment_leaves_whole_objects_or_none(tmp_path: Path, series: Series) -> None:
     dice = random.Random(1)
     root = tmp_path / "archive"
@@ -105,7 +112,8 @@ def test_a_writer_killed_at_any_moment_leaves_whole_objects_or_none(tmp_path: Pa
         for _ in range(14):
             child = fork.Process(target=_write_for_ever, args=(root, series))
             child.start()
-            time.sleep(dice.uniform(0.02, 0.25))
+            _wait_for_another(root / "objects")
+            time.sleep(dice.uniform(0.0, 0.25))
             os.kill(child.pid or 0, signal.SIGKILL)
             child.join()
             for path in (root / "objects").rglob("*.nc"):
