@@ -476,6 +476,15 @@ def test_a_line_without_a_number_is_known_by_its_words() -> None:
     assert refusal_counts(made) == {"an unknown sector": 1}  # a subtotal
 
 
+def test_a_scope_that_contradicts_the_number_is_refused(tmp_path: Path) -> None:
+    book = openpyxl.load_workbook(FIXTURES / ECRF.path)
+    book["eCRF_3"]["D4"] = "Scope 2"
+    book.save(tmp_path / "form.xlsx")
+    made = ECRF.get_reader().read(tmp_path / "form.xlsx", ReadContext())
+    assert refusal_counts(made)["a scope that contradicts the GPC number"] == 1
+    assert not rows(made, line=4)
+
+
 # --- damaged tables ------------------------------------------------------------------------------------
 
 

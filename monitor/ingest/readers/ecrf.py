@@ -51,6 +51,7 @@ _SUBSECTORS = {
     "aggregate": "V.3",
 }  # fmt: skip
 _SCOPES = {"1": 1, "direct": 1, "2": 2, "indirect": 2, "3": 3, "other": 3, "outside": 3}
+OTHER_SCOPE = "a scope that contradicts the GPC number"
 _GWP = {"AR4": r"AR ?4|4AR|fourth", "AR5": r"AR ?5|5AR|fifth", "AR6": r"AR ?6|6AR|sixth"}
 
 
@@ -170,6 +171,9 @@ def _rows(
     if sector is None:
         named = f"{record.text(columns['sector'])}, {record.text(columns['subsector'])}"
         return [], [Refused(record.line, NO_SECTOR, named)]
+    stated = _scope(record, columns)
+    if stated and str(stated) != sector["scope"]:
+        return [], [Refused(record.line, OTHER_SCOPE, f"{sector['sector']} is scope {sector['scope']}")]
     fuel, note = record.text(columns["fuel"]), record.text(columns["note"])
     label = f"{sector['label']}, {fuel}" if fuel else sector["label"]
     common = {**about, **sector, "label": label, "year": int(year), "line": record.line, "remark": note}
@@ -204,14 +208,19 @@ def _keyed(
     return [InventoryRow(**{**common, **keyed})], []  # type: ignore[arg-type]
 
 
+def _scope(record: table.Record, columns: dict[str, str | None]) -> int:
+    """The scope as stated, in a number or in words; 0 where it is not."""
+    stated = record.text(columns["scope"]).lower().removeprefix("scope ")
+    return next((number for word, number in _SCOPES.items() if stated.startswith(word)), 0)
+
+
 def _sector(record: table.Record, columns: dict[str, str | None]) -> dict[str, object] | None:
     """Sector fields from the GPC number, else from the words for sector, sub-sector and scope."""
     code = record.text(columns["ref"])
     if not code:
         words = record.text(columns["subsector"]).lower()
         stem = next((stem for word, stem in _SUBSECTORS.items() if word in words), "")
-        stated = record.text(columns["scope"]).lower()
-        scope = next((number for word, number in _SCOPES.items() if stated.startswith(word)), 0)
+        scope = _scope(record, columns)
         within = (c for c in sectors.codes("gpc") if stem and (c == stem or c.startswith(f"{stem}.")))
         # the first of a scope is the waste or energy of the city itself: III.1.1 before III.1.3
         code = next((c for c in sorted(within) if sectors.gpc_scope(c) == scope), "")
