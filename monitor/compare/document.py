@@ -137,6 +137,8 @@ class VerdictDocument(_Part):
     region: str | None
     scope: str
     sectors: list[str]
+    of_region: str | None = Field(None, description="share: the region it is a share of")
+    of_sectors: list[str] = Field([], description="share: the sectors it is a share of")
     periods: list[Span] = Field(description="what the claim is about, as far as the data hold it")
     claimed: Claimed
     claimed_by: str

@@ -100,6 +100,8 @@ def content_of(report: ReportInput) -> dict[str, Any]:
         "verdicts": clean(report.verdicts),
         "inventories": clean(report.inventories),
         "sources": clean(report.sources),
+        "ledgers": clean(report.ledgers),
+        "family": clean(report.family),
         "figures": clean(report.figures),
         "warnings": clean(report.warnings),
         "totals": [row for name, ds in report.posteriors.items() for row in total_rows(name, ds)],

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import xarray as xr
@@ -35,6 +35,10 @@ class ReportInput:
         Inventory id → its total and the estimate along its pattern.
     sources
         Sources that the scan found: lon, lat, start, end, strength, interval, unit, false_alarm, status.
+    ledgers
+        Rows of the two ledgers (`monitor.compare.reconcile.Row.as_json`).
+    family
+        How often at least one of the claims is answered wrongly.
     figures
         Of the run as a whole: n_observations, excluded {reason: count}, loo_coverage, seconds …;
         `sources_searched` (places, or true) lets an empty `sources` mean that a search found none.
@@ -56,6 +60,8 @@ class ReportInput:
     figures: Mapping[str, object]
     warnings: Sequence[str]
     provenance: Mapping[str, object]
+    ledgers: Sequence[Mapping[str, object]] = ()
+    family: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

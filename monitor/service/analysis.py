@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import xarray as xr
@@ -23,6 +23,7 @@ from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
+from monitor.service.ledger_rows import reconcile
 from monitor.service.search import Found, find_sources
 
 __all__ = ["Analysis", "CityData", "analyse"]
@@ -40,6 +41,7 @@ class Analysis:
     sources: list[dict[str, object]]
     figures: dict[str, object]
     warnings: list[str]
+    ledgers: list[dict[str, object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,8 @@ def analyse(
         say(f"{section.species}: looking for sources that are in no inventory")
         one, inversion = solved[section.species], city.inversion_of(section.species)
         searches[section.species] = find_sources(section, one.main, inversion, one.seed)
+    say("the two ledgers")
+    ledgers = [row.as_json() for one in solved.values() for row in reconcile(one)]
     posteriors = {s: v.main.to_dataset(v.regions, transport_of(v.case)) for s, v in solved.items()}
     return Analysis(
         posteriors={s: _with_limits(dataset, searches.get(s)) for s, dataset in posteriors.items()},
@@ -106,6 +110,7 @@ def analyse(
         sources=[event for found in searches.values() for event in found.events],
         figures=_figures(solved) | _searched(searches),
         warnings=warnings,
+        ledgers=ledgers,
     )
 
 

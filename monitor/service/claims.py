@@ -60,6 +60,8 @@ def judge_claim(
     about = {
         "scope": claim.scope,
         "sectors": list(claim.sectors),
+        "of_region": claim.of_region,
+        "of_sectors": list(claim.of_sectors),
         "periods": [epoch.as_json() for epoch in epochs],
         "evaluation": evaluation.as_json(),
     }

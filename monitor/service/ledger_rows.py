@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -21,8 +21,10 @@ from monitor.compare.terms import ADDS, EITHER, Term, missing_terms, weigh_gap
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
 from monitor.errors import NumericalError
-from monitor.service.analysis import Solved
 from monitor.service.claims import transport_of
+
+if TYPE_CHECKING:
+    from monitor.service.analysis import Solved
 
 #: Correlation of an inventory's error with the prior's: one that is a candidate map is no second witness.
 _OF_THE_PRIOR, _APART = 1.0, 0.0

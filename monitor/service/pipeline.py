@@ -288,6 +288,7 @@ def _result_entries(
         "family": family,
         "inventories": analysis.inventories,
         "sources": analysis.sources,
+        "ledgers": analysis.ledgers,
         "figures": {name: value for name, value in analysis.figures.items() if name != "seconds"},
         "warnings": analysis.warnings,
         "posteriors": posteriors,

@@ -47,6 +47,8 @@ def write_release(run: Run, results: dict[str, Any]) -> Path:
         verdicts=results["verdicts"],
         inventories=results["inventories"],
         sources=results["sources"],
+        ledgers=results.get("ledgers", []),
+        family=results.get("family", {}),
         figures=results["figures"],
         warnings=results["warnings"],
         stations=tuple(station.as_domain() for station in run.city.station),

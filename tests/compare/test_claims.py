@@ -205,6 +205,20 @@ def test_a_level_is_judged_by_its_tolerance(posterior):
         assert judge(text, ours, level, [exact]).answer == expected
 
 
+def test_the_totals_behind_a_change_are_estimated_as_levels_of_their_epochs(posterior):
+    transport = TransportScale(common_sd=0.05)
+    found = judge(claim(), OURS, quantity(transport=transport), [Variant("m", posterior)], level=0.99)
+    assert [e.interval for e in found.epochs] == list(quantity().epochs)
+    first, second = (e.estimate for e in found.epochs)
+    assert second.value / first.value - 1 == pytest.approx(found.estimate.value, rel=1e-9)
+    answered = answer(quantity(), Variant("m", posterior), "one")
+    for k, total in enumerate((first, second)):
+        # the transport's 5 % of the total on top of the variance of the epoch
+        sigma = np.hypot(np.sqrt(answered.covariance[k, k]), 0.05 * answered.totals[k])
+        assert total.level == 0.99 and total.sigma == pytest.approx(sigma, rel=1e-9)
+        assert total.high - total.low == pytest.approx(2 * 2.5758293 * sigma, rel=1e-6)
+
+
 def test_an_equal_change_is_as_hard_to_decide_as_its_tolerance_is_narrow(posterior):
     before = 2 * maps()["one"]
     unsure = Variant("m", with_truth(posterior, (before, 0.75 * before)))
