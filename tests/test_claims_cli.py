@@ -154,6 +154,20 @@ def test_evaluating_says_what_each_verdict_is_worth(quick, capsys):
     assert "preview" in out and "2021-02-01" in out and "at most 10%" in out
 
 
+def test_a_look_on_another_day_leaves_what_the_service_has_found(quick, capsys):
+    """The final verdict stays current, and the service has nothing to do again."""
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    final = said(capsys)["verdicts"]["level"]
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-06-01", "--json")) == 0
+    assert said(capsys)["verdicts"]["level"]["evaluation"]["status"] == "preview"
+    show = ["claims", "show", str(claims_of(quick)), "level", "--workdir", str(quick.workdir), "--json"]
+    assert cli.run(show) == 0
+    assert said(capsys)["last_verdict"] == {"document": final, "stale": False}
+    assert cli.run(["run", *evaluate_args(quick)[2:], "--json"]) == 0
+    again = said(capsys)
+    assert set(again["steps"].values()) == {"done before"} and again["verdicts"]["level"] == final
+
+
 def test_an_evaluation_before_the_end_of_its_data_is_refused(quick, capsys):
     assert cli.run(evaluate_args(quick, "--as-of", "2020-01-07")) == 2
     assert "cannot use data from after its day" in capsys.readouterr().err

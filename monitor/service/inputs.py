@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -66,14 +66,15 @@ def window_of(interval: Interval, window_days: float | None) -> Interval:
     return Interval(min(interval.start, interval.end - timedelta(days=window_days)), interval.end)
 
 
-def inputs_key(city: str, interval: Interval) -> str:
+def inputs_key(city: str, interval: Interval, as_of: date | None = None) -> str:
     """The archive key of an interval's inputs."""
-    return f"inputs/{city}/{span(interval)}"
+    return f"inputs/{city}/{span(interval, as_of)}"
 
 
-def span(interval: Interval) -> str:
-    """The interval as a part of a key."""
-    return f"{iso_z(interval.start)}_{iso_z(interval.end)}"
+def span(interval: Interval, as_of: date | None = None) -> str:
+    """The interval as a part of a key; an evaluation on a day of its own stands beside that of the data."""
+    when = f"_as-of_{as_of.isoformat()}" if as_of is not None else ""
+    return f"{iso_z(interval.start)}_{iso_z(interval.end)}{when}"
 
 
 def find_inputs(

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
         warnings = [*intake.warnings, *ensure_sufficient(run.city, inputs)]
     except MissingInputError as error:
         raise intake.failures[0].error if intake.failures else error from None
-    key = inputs_key(run.city_id, run.interval)
+    key = inputs_key(*run.place)
     manifest = Entry(
         key, "inputs", as_document(inputs.as_json()), run.interval, tuple(inputs.inventories.values())
     )
@@ -192,13 +193,13 @@ def is_done(archive: Archive, ledger: Ledger, key: StepKey, output: str) -> bool
 # --- invert ------------------------------------------------------------------------------------------
 
 
-def results_key(city: str, interval: Interval) -> str:
+def results_key(city: str, interval: Interval, as_of: date | None = None) -> str:
     """The archive key of an interval's results."""
-    return f"results/{city}/{span(interval)}"
+    return f"results/{city}/{span(interval, as_of)}"
 
 
 def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
-    key = results_key(run.city_id, run.interval)
+    key = results_key(*run.place)
     with _step(run, "invert", inputs, output=key) as claim:
         if claim is None:
             return _results(run)
@@ -217,7 +218,7 @@ def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
 
 def _results(run: Run) -> dict[str, Any]:
     """The archived results, verdicts and inventories in the order of the configuration."""
-    results = read_results(run.archive, results_key(run.city_id, run.interval))
+    results = read_results(run.archive, results_key(*run.place))
     claims = [] if run.claims is None else [claim.id for claim in run.claims.claim]
     inventories = [inventory.id for inventory in run.city.inventory]
     return results | {
@@ -252,8 +253,8 @@ def _result_entries(
     """Everything to record: the posteriors, a document a verdict, and the results as a whole."""
     from monitor.publish.content import clean
 
-    at = span(run.interval)
-    manifest = run.archive.current(inputs_key(run.city_id, run.interval))
+    at = span(run.interval, run.options.as_of)
+    manifest = run.archive.current(inputs_key(*run.place))
     made_from = [manifest.digest if manifest else inputs.digest, *inputs.inventories.values()]
     entries = [
         Entry(f"posterior/{run.city_id}/{name}/{at}", "posterior", dataset, run.interval, tuple(made_from))
@@ -295,7 +296,7 @@ def _result_entries(
         "made_from": provenance,
     }
     whole = as_document(clean(results))
-    key = results_key(run.city_id, run.interval)
+    key = results_key(*run.place)
     return [*entries, Entry(key, "results", whole, run.interval, tuple(made_from))]
 
 
@@ -303,7 +304,7 @@ def _result_entries(
 
 
 def _publish(run: Run, inputs: Inputs, results: dict[str, Any]) -> Path:
-    key = release_key(run.city_id, run.interval)
+    key = release_key(*run.place)
     report = released(run.archive, run.workdir, key)
     with _step(run, "publish", inputs, output=key if report else "") as claim:
         if claim is None and report is not None:
@@ -311,7 +312,7 @@ def _publish(run: Run, inputs: Inputs, results: dict[str, Any]) -> Path:
         run.say("writing the report")
         report = write_release(run, results)
         document = as_document({"report": report.relative_to(run.workdir.absolute()).as_posix()})
-        results_record = run.archive.current(results_key(run.city_id, run.interval))
+        results_record = run.archive.current(results_key(*run.place))
         made_from = (results_record.digest,) if results_record else ()
         stored = store_entries(run.archive, [Entry(key, "release", document, run.interval, made_from)])
         with run.archive.transaction() as tx:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from monitor.service.run import Run
 
 
-def release_key(city: str, interval: Interval) -> str:
+def release_key(city: str, interval: Interval, as_of: date | None = None) -> str:
     """The archive key of what says where an interval's report lies."""
-    return f"release/{city}/{span(interval)}"
+    return f"release/{city}/{span(interval, as_of)}"
 
 
 def released(archive: Archive, workdir: Path, key: str) -> Path | None:
@@ -58,7 +59,7 @@ def write_release(run: Run, results: dict[str, Any]) -> Path:
     site = run.workdir.absolute() / "site" / run.city_id
     with tempfile.TemporaryDirectory(prefix="report-", dir=_made(run.workdir / "tmp")) as build:
         write_report(report, Path(build))
-        release = publish_release(Path(build), site / span(run.interval).replace(":", ""))
+        release = publish_release(Path(build), site / span(run.interval, run.options.as_of).replace(":", ""))
     return release / "index.html"
 
 

@@ -120,6 +120,11 @@ class Run:
     def city_id(self) -> str:
         return self.city.city.id
 
+    @property
+    def place(self) -> tuple[str, Interval, date | None]:
+        """City, interval and day of evaluation: what the keys of its results are made of."""
+        return self.city_id, self.interval, self.options.as_of
+
     def say(self, text: str) -> None:
         """Tell whoever watches what is going on."""
         if self.options.progress is not None:

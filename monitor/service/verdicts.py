@@ -38,13 +38,16 @@ def verdict_key(city: str, claim: str, at: str = "") -> str:
 
 
 def last_verdict(archive: Archive, city: str, claim: str) -> tuple[dict[str, Any], bool] | None:
-    """The verdict from the latest data, and whether its inputs have changed since."""
-    records = archive.find(kind="verdict", prefix=verdict_key(city, claim))
-    if not records:
+    """The verdict from the latest data, and if these have changed; a preview only if there is no other."""
+    found = []
+    for record in archive.find(kind="verdict", prefix=verdict_key(city, claim)):
+        document: dict[str, Any] = json.loads(archive.load_document(record.digest))
+        is_due = document["evaluation"]["status"] != "preview"
+        found.append((is_due, document["data_interval"][1], record.recorded_at, document, record.stale))
+    if not found:
         return None
-    last = max(records, key=lambda record: record.valid.end if record.valid else record.recorded_at)
-    document: dict[str, Any] = json.loads(archive.load_document(last.digest))
-    return document, last.stale
+    *_, document, stale = max(found, key=lambda row: row[:3])
+    return document, stale
 
 
 def verify_file(path: Path, archive: Archive | None) -> int:
