@@ -7,7 +7,7 @@ observations, a calibration with those of thousands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from monitor.compare.ensemble import (
     Pooled,
     estimate_at,
     pooled_at_each,
+    pooled_responses,
     variants_of,
     with_background,
     with_background_time,
@@ -244,7 +245,7 @@ def decide(
         members.append(Member(found.name, estimate, rule(claim, estimate), name))
     share = share_from_data(support, form.contrast(answers[0].totals, answers[0].covariance))
     evidence = Evidence(
-        responses=_least(a.responses for a in models),
+        responses=pooled_responses(models),
         model_members=[m for m, a in zip(members, answers, strict=True) if not a.station_out],
         station_members=_departing(answers, members),
         loo_coverage=support.loo_coverage,
@@ -317,14 +318,6 @@ def _probability(claim: ClaimText, pooled: Estimate) -> float:
         return probability_at_least(pooled, claim.value)
     low, high = sorted((claim.value * (1 - claim.width), claim.value * (1 + claim.width)))
     return probability_within(pooled, low, high)
-
-
-def _least(responses: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    out: dict[str, float] = {}
-    for found in responses:
-        for name, value in found.items():
-            out[name] = min(value, out.get(name, np.inf))
-    return out
 
 
 _TOTALS = (

@@ -57,23 +57,44 @@ def pool_choices(answers: Sequence[Answer], estimates: Sequence[Estimate]) -> Po
     """
     table = _table(answers, [e.value for e in estimates])
     per_map, per_variant = table.mean(axis=1), table.mean(axis=0)
-    choices = _choices(answers)
-    main = per_variant[0]
     variance = {MAP: float(per_map.var())} if len(per_map) > 1 else {}
-    value = main
-    for choice in dict.fromkeys(choices[1:]):
-        options = np.array([main, *(m for m, c in zip(per_variant, choices, strict=True) if c == choice)])
-        variance[choice] = float(options.var())
-        value += options.mean() - main
+    variance |= {c: float(per_variant[members].var()) for c, members in _options(answers).items()}
+    value = float(_over_variants(answers, table).mean())
     together = table - per_map[:, None] - per_variant[None] + table.mean()
     between = sum(variance.values()) + float(np.mean(together**2))
     within = float(np.mean([e.sigma**2 for e in estimates]))
     return Pooled(
-        estimate=stretched(estimates, float(value), float(np.sqrt(within + between))),
+        estimate=stretched(estimates, value, float(np.sqrt(within + between))),
         within=float(np.sqrt(within)),
         between=float(np.sqrt(between)),
         by_choice={name: float(np.sqrt(v)) for name, v in variance.items()},
     )
+
+
+def pooled_responses(answers: Sequence[Answer]) -> dict[str, float]:
+    """How much of a true change in each layout the pooled estimate shows; along the map that shows least.
+
+    It is pooled over variants as the estimate is: a variant has a part in the estimate, and no more in this.
+    """
+    names = dict.fromkeys(name for a in answers for name in a.responses)
+    tables = {name: _table(answers, [a.responses.get(name, np.nan) for a in answers]) for name in names}
+    return {name: float(_over_variants(answers, table).min()) for name, table in tables.items()}
+
+
+def _over_variants(answers: Sequence[Answer], table: np.ndarray) -> np.ndarray:
+    """Values (maps, variants) pooled over the variants (maps,): main + Σ_choices (mean of options − main)."""
+    main = table[:, 0]
+    shifts = [table[:, options].mean(axis=1) - main for options in _options(answers).values()]
+    return np.asarray(main + np.sum(shifts, axis=0))
+
+
+def _options(answers: Sequence[Answer]) -> dict[str, list[int]]:
+    """The variants that each choice leaves open, the main one (0) among them."""
+    choices = _choices(answers)
+    return {
+        choice: [0, *(n for n, own in enumerate(choices) if n and own == choice)]
+        for choice in dict.fromkeys(choices[1:])
+    }
 
 
 def _choices(answers: Sequence[Answer]) -> list[str]:

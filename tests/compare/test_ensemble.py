@@ -16,6 +16,7 @@ from monitor.compare.ensemble import (
     least_favourable,
     pool_choices,
     pooled_at_each,
+    pooled_responses,
     shared,
     variants_of,
     with_background,
@@ -68,6 +69,25 @@ def test_independent_choices_are_pooled_like_all_their_combinations():
     assert found.estimate.value == pytest.approx(np.mean(full))
     assert found.between**2 == pytest.approx(np.var(full))
     assert found.between**2 == pytest.approx(sum(v**2 for v in found.by_choice.values()))
+
+
+def test_the_response_is_that_of_the_pooled_estimate_along_the_map_that_shows_least():
+    """A true change of 1 in a layout moves each member by its response, and their pool by the pooled one."""
+    rng = np.random.default_rng(2)
+    choices = ("main", "length", "time", "time")
+    answers = [member(p, c) for c in choices for p in ("one", "two")]
+    responses = rng.uniform(0.6, 1.1, (len(answers), 2))
+    answers = [replace(a, responses={"x": r[0], "y": r[1]}) for a, r in zip(answers, responses, strict=True)]
+    found = pooled_responses(answers)
+    for k, layout in enumerate("xy"):
+        moved = []
+        for pattern in ("one", "two"):
+            mine = [(a, r[k]) for a, r in zip(answers, responses, strict=True) if a.pattern == pattern]
+            before, after = (
+                pool_choices([a for a, _ in mine], [gaussian(e * r, 0.1) for _, r in mine]) for e in (0, 1)
+            )
+            moved.append(after.estimate.value - before.estimate.value)
+        assert found[layout] == pytest.approx(min(moved))
 
 
 def test_variants_that_name_no_choice_are_a_choice_of_their_own():
