@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from monitor.compare.terms import ADDS, EITHER, Term, missing_terms, weigh_gap
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
 from monitor.errors import NumericalError
-from monitor.service.claims import transport_of
+from monitor.service.claims import layouts, transport_of
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Solved
@@ -199,11 +199,7 @@ def _rows(cell: Cell) -> list[ledger.Row]:
 def _block_row(cell: Cell, bottom_up: ledger.Amount, split: ledger.Split) -> ledger.Row:
     estimate, response = None, float("nan")
     if cell.solved.main.problem.block(cell.quantity.block).fields is None:
-        alternatives = dict(zip(cell.sectors, cell.fields, strict=True)) if len(cell.sectors) > 1 else {}
-        quantity = replace(cell.quantity, alternatives=alternatives)
-        answers = [judging.answer(quantity, v, cell.inventory) for v in models_of(cell.solved)]
-        estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
-        response = min(r for a in answers for r in a.responses.values())
+        estimate, response = flat_total(cell, (cell.inventory,))
     return compared(
         cell,
         ledger.ALL_SECTORS,
@@ -213,6 +209,17 @@ def _block_row(cell: Cell, bottom_up: ledger.Amount, split: ledger.Split) -> led
         (split.whole_share, response),
         terms_of(cell),
     )
+
+
+def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, float]:
+    """The air's own total, pooled over the ensemble, and the least response to the layouts of a verdict."""
+    own = dict(zip(cell.sectors, cell.fields, strict=True)) if len(cell.sectors) > 1 else {}
+    others = layouts(cell.solved.case, cell.quantity.block)
+    quantity = replace(cell.quantity, alternatives={**others, **own})
+    names = list(patterns)
+    answers = [judging.answer(quantity, v, name) for v in models_of(cell.solved) for name in names]
+    estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
+    return estimate, min(r for a in answers for r in a.responses.values())
 
 
 def _sector_rows(cell: Cell, parts: list[ledger.Amount], split: ledger.Split) -> list[ledger.Row]:
@@ -266,9 +273,10 @@ def compared(
     """A row; `carried` is its share from data and its response."""
     (prior, posterior), (share, response) = informative, carried
     driven = ledger.is_prior_driven(share, response)
-    marks = [
-        mark for mark, holds in (("prior-driven", driven), ("not-told-apart", estimate is None)) if holds
-    ]
+    # a total has a flat estimate: what a low response says of it is that the layout decides
+    layout = sector == ledger.ALL_SECTORS and not ledger.is_prior_driven(share, float("nan"))
+    marks = ["pattern-dependent" if layout else "prior-driven"] if driven else []
+    marks += ["not-told-apart"] if estimate is None else []
     gap = None
     if estimate is not None:
         sigma = float(np.hypot(estimate.sigma, bottom_up.sigma))

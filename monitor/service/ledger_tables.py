@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from monitor.compare import claims as judging
 from monitor.compare import reconcile as ledger
-from monitor.compare.ensemble import least_favourable
 from monitor.compare.tables import Question, RowOutcome, hold_table
 from monitor.compare.verdict import NOT_COMPARABLE
 from monitor.config import TableSection
@@ -20,7 +18,7 @@ from monitor.errors import ConfigError, MissingInputError
 from monitor.plugins import ReadContext, get_reader
 from monitor.service.analysis import Solved
 from monitor.service.claims import flat
-from monitor.service.ledger_rows import Cell, compared, estimand_of, models_of, quantity_of, terms_of
+from monitor.service.ledger_rows import Cell, compared, estimand_of, flat_total, quantity_of, terms_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +122,6 @@ def _row(cell: Cell, section: TableSection, rows: xr.Dataset, found: RowOutcome)
 def _compared(cell: Cell, bottom_up: ledger.Amount) -> ledger.Row:
     """The table's total against the block's: it has no pattern, so those of all maps are pooled."""
     split = ledger.split_by_sector(cell.quantity, cell.solved.main, cell.fields)
-    maps = cell.quantity.patterns
-    answers = [judging.answer(cell.quantity, v, name) for v in models_of(cell.solved) for name in maps]
-    estimate = least_favourable(cell.quantity.made, answers, cell.quantity.transport).estimate
-    response = min(r for a in answers for r in a.responses.values())
+    estimate, response = flat_total(cell, cell.quantity.patterns)
     informative, carried = split.whole(), (split.whole_share, response)
     return compared(cell, ledger.ALL_SECTORS, bottom_up, informative, estimate, carried, terms_of(cell))

@@ -100,6 +100,15 @@ def test_people_breathe_in_the_row_of_the_total_and_leave_sectors_open(rows):
     assert all(t.value is None for r in rows if r.region == "window" for t in r.terms)
 
 
+def test_what_the_data_do_not_carry_is_marked(rows):
+    for row in rows:
+        low = row.share_from_data < 0.5
+        weak = low or row.response < 0.8
+        assert ("prior-driven" in row.marks) == (low or (weak and row.sector != "*"))
+        assert ("pattern-dependent" in row.marks) == (weak and not low and row.sector == "*")
+    assert any(row.marks for row in rows)
+
+
 def test_no_gap_is_called_while_terms_have_no_size(rows):
     assert {r.status for r in rows} <= {"none-seen", "terms-missing", "prior-driven", "gap"}
     assert not any(r.status == "gap" and r.gap.value > 0 for r in rows)
