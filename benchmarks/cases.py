@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import contestants as who
+from benchmarks import scan
 from benchmarks.contestants import Contestant, ours
 from benchmarks.worlds import MONTH, PEER, YEAR, City
 
@@ -129,6 +130,14 @@ def hyper_targets(rows: Rows) -> list[Target]:
     ]
 
 
+def scan_targets(rows: Rows) -> list[Target]:
+    looked, drawn = (rows[name]["warm_s"] for name in ("search", "with null"))
+    return [
+        Target("search of a month [s]", looked, 60.0),
+        Target("its null distribution of 1,000 draws [s]", drawn - looked, 120.0),
+    ]
+
+
 _EXACT = ours("exact", partial(who.month, method="observations"))
 _REDUCED = ours("reduced", partial(who.month, method="reduced"))
 _FIPS = Contestant(
@@ -139,6 +148,7 @@ _FIPS = Contestant(
     order=lambda inputs: int(inputs["n"]),
 )
 _HYPER = "monitor.inversion.hyper"
+_SEARCH = ("monitor.compare.sources",)
 
 WORLDS = (
     Case(
@@ -198,6 +208,17 @@ WORLDS = (
         ),
         MONTH,
         hyper_targets,
+    ),
+    Case(
+        "scan",
+        "a search for sources: 3,600 cells, 1,859 windows of half days, 1,000 worlds without a source",
+        tuple(
+            Contestant(name, partial(scan.search, draws=draws), scan.month, _SEARCH, lambda one: one.order)
+            for name, draws in (("search", 0), ("with null", 1000))
+        ),
+        judge=scan_targets,
+        runs=3,
+        sticks=3,
     ),
 )
 #: The city whose size is changed, and the changes: cells by 4, stations and share of footprints by 2.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from benchmarks import cases, contestants, memory, report, scaling, worlds
+from benchmarks import cases, contestants, memory, report, scaling, scan, worlds
 from benchmarks.errors import compare
 from benchmarks.profiles import traced
 from benchmarks.race import Settings, race
@@ -341,3 +341,10 @@ def test_a_race_measures_children_and_compares_them(tmp_path):
     assert reduced["errors"]["totals"] < 1e-3
     assert result["rows"]["exact"]["errors"] == {}
     assert len(result["targets"]) == 8
+
+
+def test_the_month_of_the_search_has_the_size_it_says_and_a_null_distribution():
+    small = scan.month(side=3)
+    assert small.order == 2736 and small.candidates.windows.count == 1859
+    found = scan.search(small, 20)
+    assert found["z"] == pytest.approx(scan.search(small, 0)["z"]) and 0 < found["p"] <= 1
