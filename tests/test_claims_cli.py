@@ -168,6 +168,19 @@ def test_a_look_on_another_day_leaves_what_the_service_has_found(quick, capsys):
     assert set(again["steps"].values()) == {"done before"} and again["verdicts"]["level"] == final
 
 
+def test_data_that_hold_the_period_of_no_claim_are_an_error(city, capsys):
+    text = CLAIMS[: CLAIMS.index('[[claim]]\nid = "leak"')]
+    claims_of(city).write_text(text.replace('"2020-01-08"]', '"2020-01-09"]'), encoding="utf-8")
+    assert cli.run(evaluate_args(city)) == 65
+    err = capsys.readouterr().err
+    assert (
+        "no claim is about a time that these data hold" in err and "Claim 'level' is not judged here" in err
+    )
+    claims_of(city).unlink()
+    assert cli.run(evaluate_args(city)) == 78
+    assert "is not there" in capsys.readouterr().err
+
+
 def test_an_evaluation_before_the_end_of_its_data_is_refused(quick, capsys):
     assert cli.run(evaluate_args(quick, "--as-of", "2020-01-07")) == 2
     assert "cannot use data from after its day" in capsys.readouterr().err

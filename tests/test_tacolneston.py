@@ -21,6 +21,7 @@ from monitor.service.analysis import analyse
 from monitor.service.inputs import load_data
 from monitor.service.pipeline import run_interval
 from monitor.service.run import load_configuration
+from monitor.service.verdicts import verify_file
 
 pytestmark = pytest.mark.real_data
 
@@ -166,6 +167,13 @@ def test_the_report_is_whole_and_holds_the_same_numbers(outcome):
     said = json.loads((outcome.report.parent / "report.json").read_text(encoding="utf-8"))
     assert said["verdicts"] == outcome.as_json()["verdicts"]
     assert said["inventories"] == outcome.as_json()["inventories"]
+
+
+def test_the_published_verdicts_are_final_sealed_and_follow_their_schema(outcome, workdir):
+    with Archive.open(workdir / "archive") as archive:
+        assert verify_file(outcome.report.parent / "report.json", archive) == len(MAPS)
+    for verdict in outcome.verdicts.values():
+        assert verdict["evaluation"]["status"] == "final" and verdict["family"]["claims"] == len(MAPS)
 
 
 def test_a_second_run_does_nothing(outcome, real_data, workdir):

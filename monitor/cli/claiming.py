@@ -10,7 +10,7 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_outcome, print_table, progress
-from monitor.errors import ConfigError, MissingInputError, UsageError
+from monitor.errors import ConfigError, InputError, MissingInputError, UsageError
 
 if TYPE_CHECKING:
     from monitor.service.claim_files import ClaimFiles, Reach
@@ -201,13 +201,23 @@ def evaluate(
     A verdict is final on a declared date of its claim: the day is the end of the interval, or --as-of.
     """
     from monitor.cli.running import as_interval
+    from monitor.service.claim_files import load_claim_files
     from monitor.service.evaluation import family_text
     from monitor.service.pipeline import run_interval
     from monitor.service.run import RunOptions
 
+    load_claim_files(city)  # without claims there is nothing to judge
     with progress() as watch:
         options = RunOptions(window_days, keep_going, again, as_of=_day(as_of), progress=watch)
         outcome = run_interval(city, as_interval(start, end), data, workdir, options)
+    if not outcome.verdicts:
+        raise InputError(
+            "no claim is about a time that these data hold",
+            expected="an interval that holds the period or the epochs of a claim",
+            found=" ".join(outcome.warnings),
+            where=str(outcome.interval),
+            remedy="`monitor claims check --data` counts the days with data of each claim",
+        )
     if as_json:
         shown = outcome.as_json()
         print_json({key: shown[key] for key in ("city", "interval", "family", "verdicts", "warnings")})
