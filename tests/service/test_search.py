@@ -118,3 +118,33 @@ def test_a_run_shorter_than_the_shortest_window_is_searched_as_it_is():
     )
     found = judge_source(claim(), solve(world.problem()), INVERSION, 0)
     assert found["verdict"] in {"supported", "undecided"}
+
+
+def test_what_would_have_been_found_is_a_map_with_its_median_and_range(air):
+    """NaN where no one looked; the summary is of the places that were looked at."""
+    section = ScanSection.model_validate(
+        {"species": "co2", "max_days": 8, "draws": 100, "places": [[LON, LAT], [7.0, 48.0]], "source_days": 5}
+    )
+    found = find_sources(section, with_source(air, 0.0), INVERSION, 0)
+    strengths = found.detectable[np.isfinite(found.detectable)]
+    assert found.detectable.shape == GRID.shape and found.places == strengths.size == 2
+    assert np.isfinite(found.detectable[CELL // 5, CELL % 5])
+    limits = found.figures["detectable"]
+    assert limits["range"] == pytest.approx([strengths.min(), strengths.max()])
+    assert (limits["days"], limits["unseen_places"], limits["unit"]) == (5.0, 0, "kg CO2 h-1")
+    assert found.figures["bin_hours"] == 12.0 and found.figures["days"] == DAYS
+    assert found.figures["false_alarms_a_year"] == pytest.approx(0.05 * 365.25 / DAYS)
+
+
+def test_a_station_that_reads_high_supports_no_claimed_source(air):
+    """The fault alone is significant at the place, and explains itself better than a source does."""
+    problem = air.problem
+    day = np.floor(problem.table.hours / 24).astype(int)
+    day -= day.min()
+    own = problem.table.names == problem.table.names[0]
+    empty = with_source(air, 0.0)
+    table = empty.problem.table
+    faulty = replace(table, value=table.value + np.where(own & (day >= 4) & (day < 9), 30.0, 0.0))
+    found = judge_source(claim(), replace(empty, problem=replace(empty.problem, table=faulty)), INVERSION, 0)
+    assert found["false_alarm"] <= 0.05
+    assert (found["verdict"], found["reasons"]) == ("undecided", ["unstable"])
