@@ -9,6 +9,7 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from monitor.compare.design import Design, detectable_share
+from monitor.compare.ensemble import shared
 from monitor.compare.forms import Level
 from monitor.compare.quantity import Quantity
 from monitor.compare.regions import region_fractions
@@ -80,6 +81,7 @@ class Study:
                 patterns={REFERENCE: flat(case.reference[self.block])},
                 alternatives=maps | layouts(case, self.block),
                 transport=transport_of(case),
+                correlations=case.inversion.transport_correlations,
             )
             for region, fraction in zip(regions, fractions, strict=True)
         }
@@ -184,8 +186,7 @@ class Study:
         totals, covariance = quantity.expected(REFERENCE), self.covariance(design, region)
         if not np.isfinite(covariance).all():
             return None
-        transport = quantity.transport
+        # what of a shared error of the transport differs from year to year, at its least favourable
+        transport = shared(quantity.transport, min(quantity.correlations))
         relative = transport.inflate(totals, covariance) / totals[0] ** 2
-        planned = Planned.like(np.array([0.0, 1.0]), relative)
-        # an error of the transport that is common may yet differ from year to year: the least favourable case
-        return replace(planned, correlation=0.0) if transport.common_sd > 0 else planned
+        return Planned.like(np.array([0.0, 1.0]), relative)

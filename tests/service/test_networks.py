@@ -121,6 +121,17 @@ def test_a_transport_error_that_differs_between_epochs_is_a_floor(city):
     assert region["years_each_epoch"][0] == {"change": -0.1, "years": None}  # never, below the floor
 
 
+def test_a_shared_transport_error_counts_by_its_declared_correlations(city):
+    """Of a factor that is the same in both epochs nothing is left in a change; free to differ, all of it."""
+    plain = city.config.read_text()
+    floors = []
+    for declared in ("[1.0]", "[0.0, 1.0]"):
+        scale = f"transport_scale_sd = 0.1\ntransport_correlations = {declared}\nbackground"
+        city.config.write_text(plain.replace("background = {", f"{scale} = {{"))
+        floors.append(designed(city)["before"]["regions"][0]["detectable_change_floor"])
+    assert floors == pytest.approx([0.0, 2.8016 * np.sqrt(2) * 0.1], rel=1e-4)
+
+
 def test_with_time_a_smaller_change_is_seen(city):
     region = designed(city)["before"]["regions"][0]
     small, large = region["years_each_epoch"]
