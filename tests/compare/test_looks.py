@@ -10,6 +10,8 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from monitor.compare.looks import ALPHA, ONCE, WIDEST_Z, plan, spent
+from monitor.compare.statistics import gaussian
+from monitor.compare.verdict import SUPPORTED, change_answer
 from monitor.errors import UsageError
 
 RULES = ("obrien-fleming", "pocock", "bonferroni")
@@ -67,6 +69,25 @@ def test_a_look_a_day_at_95_per_cent_would_err_far_more_often():
     walk = np.cumsum(np.random.default_rng(5).standard_normal((draws, n)), axis=1)
     often = (np.abs(walk / np.sqrt(np.arange(1, n + 1))) > ONCE.z).any(axis=1).mean()
     assert often > 0.35
+
+
+@pytest.mark.parametrize("rule", ["obrien-fleming", "pocock"])
+def test_a_false_claim_watched_every_day_is_supported_as_seldom_as_one_judged_once(rule):
+    """A cut of exactly the margin, 12.5 %, claimed as 25 %: one side of the interval may err, in 2.5 %."""
+    days, draws, sigma = 60, 1000, 0.06
+    levels = [look.level for look in plan(rule, np.arange(1, days + 1) / days)]
+    walks = np.cumsum(np.random.default_rng(7).standard_normal((draws, days)), axis=1)
+    at_last = sigma * np.sqrt(days)  # 1σ after k days is that of the last over √(k / days)
+    supported = 0
+    for walk in walks:
+        day = np.arange(1, days + 1)
+        estimates = -0.125 + at_last * walk / day
+        supported += any(
+            change_answer(gaussian(float(e), float(at_last / np.sqrt(k)), level), -0.25, 0.125) == SUPPORTED
+            for e, k, level in zip(estimates, day, levels, strict=True)
+        )
+    assert supported / draws <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / draws)
+    assert supported / draws > 0.005
 
 
 # The declared fractions are those of the calendar. An error that more data do not lessen (of transport, of an
