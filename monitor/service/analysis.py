@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+import numpy as np
 import xarray as xr
 
 from monitor import units
@@ -58,8 +59,13 @@ class Solved:
 
     @property
     def seed(self) -> int:
-        """From the observations themselves, so that the same data give the same draws."""
-        return int.from_bytes(hashlib.sha256(self.main.problem.table.value.tobytes()).digest()[:4], "big")
+        """From what was observed, the footprints and the maps: the same inputs give the same draws."""
+        problem, found = self.main.problem, hashlib.sha256()
+        arrays = [problem.table.value, problem.table.uncertainty]
+        arrays += [a for b in problem.blocks for a in (b.jacobian.data, b.jacobian.indices, b.prior, b.sigma)]
+        for array in arrays:
+            found.update(np.ascontiguousarray(array).tobytes())
+        return int.from_bytes(found.digest()[:4], "big")
 
 
 def analyse(

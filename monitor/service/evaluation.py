@@ -135,19 +135,32 @@ def looks_early(claim: ClaimSection, city: CityConfig) -> bool:
 
 
 def cut_epochs(city: CityConfig, claims: Sequence[ClaimSection], data: Interval) -> CityConfig:
-    """The city with the epochs cut at the end of the data that some claim looks at before they end."""
-    cut = set()
+    """The city with the epochs cut at the end of the data that some claim looks at before they end.
+
+    The epochs that a change or a trend is measured from are cut to the same part of their season: half an
+    autumn is compared with the same half of another.  One that another claim is about stays whole.
+    """
+    ends: dict[str, datetime] = {}
     for claim in claims:
         period = period_of(claim, city)
-        if period is not None and data.end < period.end and looks_early(claim, city):
-            cut |= {e.id for e in city.epoch if e.interval().contains(period)}
+        if period is None or data.end >= period.end or not looks_early(claim, city):
+            continue
+        ends |= {e.id: data.end for e in city.epoch if e.interval().contains(period)}
+        for epoch in city.epoch:
+            if epoch.id in (claim.epochs or ())[:-1] and not _is_claimed(epoch.interval(), claims):
+                ends[epoch.id] = epoch.interval().start + (data.end - period.start)
     epochs = tuple(
-        e.model_copy(update={"end": data.end.isoformat()})
-        if e.id in cut and e.interval().start < data.end < e.interval().end
+        e.model_copy(update={"end": ends[e.id].isoformat()})
+        if e.id in ends and e.interval().start < ends[e.id] < e.interval().end
         else e
         for e in city.epoch
     )
     return city.model_copy(update={"epoch": epochs})
+
+
+def _is_claimed(epoch: Interval, claims: Sequence[ClaimSection]) -> bool:
+    """Whether the period of a claim lies in the epoch."""
+    return any(c.period is not None and epoch.contains(Interval.parse(*c.period)) for c in claims)
 
 
 def family_of(claims: ClaimsConfig | None, city: CityConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_analysis import CHANGE, EPOCHS, LEVEL, SOURCE, city, claims
 
 from monitor.compare.looks import plan
-from monitor.domain import Interval
+from monitor.domain import Interval, iso_z
 from monitor.errors import UsageError
 from monitor.service.evaluation import (
     cut_epochs,
@@ -101,9 +101,20 @@ def test_epochs_are_cut_only_for_a_claim_that_looks_before_they_end():
     daily = claim(spending={"rule": "pocock", "looks": 12})
     cut = {e.id: e.interval() for e in cut_epochs(CITY, [daily], half).epoch}
     assert cut["target"] == Interval.parse("2023-04-08", "2023-04-14")
-    assert cut["base"] == EPOCHS["base"]
     level = claim(LEVEL, spending={"rule": "pocock", "looks": 12})
-    assert cut_epochs(CITY, [level], half) == cut_epochs(CITY, [daily], half)
+    alone = {e.id: e.interval() for e in cut_epochs(CITY, [level], half).epoch}
+    assert (alone["target"], alone["base"]) == (cut["target"], EPOCHS["base"])
+
+
+def test_a_change_seen_early_is_measured_from_the_same_part_of_the_earlier_season():
+    daily, half = claim(spending={"rule": "pocock", "looks": 12}), until("2023-04-14")
+    cut = {e.id: e.interval() for e in cut_epochs(CITY, [daily], half).epoch}
+    start = EPOCHS["base"].start
+    assert cut["base"] == Interval(start, start + (half.end - EPOCHS["target"].start))
+    asked = [iso_z(moment) for moment in (EPOCHS["base"].start, EPOCHS["base"].end)]
+    whole = claim(LEVEL, period=asked)
+    kept = {e.id: e.interval() for e in cut_epochs(CITY, [daily, whole], half).epoch}
+    assert kept == cut | {"base": EPOCHS["base"]}
 
 
 def test_the_family_of_claims_says_how_often_one_of_them_errs():
