@@ -19,6 +19,7 @@ from monitor.publish.content import (
     regions_geojson,
     series_columns,
 )
+from monitor.publish.csv_tables import column_rows, tables_of
 from monitor.publish.paris import paris_concentrations, paris_fluxes
 
 if TYPE_CHECKING:
@@ -122,26 +123,8 @@ def _write_tables(
     folder: Path, content: Mapping[str, Any], files: Mapping[str, tuple[dict[str, Any], dict[str, Any]]]
 ) -> None:
     folder.mkdir(exist_ok=True)
-    tables: dict[str, list[dict[str, Any]]] = {
-        "verdicts": [
-            # what it was made from is long, and the same for all: it stands in the JSON
-            {"claim": key, **_flat({k: v for k, v in row.items() if k != "made_from"})}
-            for key, row in content["verdicts"].items()
-        ],
-        "totals": [_flat(row) for row in content["totals"]],
-        "inventories": [{"inventory": key, **_flat(row)} for key, row in content["inventories"].items()],
-        "sources": [_flat(row) for row in content["sources"]],
-        "hyperparameters": [_flat(row) for row in content["hyperparameters"]],
-        "stations": [_flat(row) for row in content["stations"]],
-        "figures": _pairs("figure", content["figures"]),
-        "warnings": [{"warning": text} for text in content["warnings"]],
-        "provenance": _pairs("item", content["provenance"]),
-    }
-    tables["diagnostics"] = [
-        {"species": name, **row}
-        for name, attributes in content["diagnostics"].items()
-        for row in _pairs("diagnostic", attributes)
-    ]
+    tables = tables_of(content)
+    tables["columns"] = column_rows(tables)
     for name, rows in tables.items():
         header = list(dict.fromkeys(key for row in rows for key in row)) or ["empty"]
         write_csv(folder / f"{name}.csv", header, ([row.get(key) for key in header] for row in rows))
@@ -149,36 +132,6 @@ def _write_tables(
         for kind, table in zip(("series", "flux"), columns, strict=True):
             path = folder / f"{kind}-{file_name(species)}.csv"
             write_csv(path, list(table), zip(*table.values(), strict=True))
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One level: an interval becomes two columns, lists of words one cell, the rest JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if key.endswith("interval") and isinstance(value, list) and len(value) == 2:
-            flat[f"{key}_low"], flat[f"{key}_high"] = value
-        elif key == "claimed" and isinstance(value, dict):
-            flat |= {f"claimed_{inner}": item for inner, item in value.items()}
-        else:
-            flat[key] = _cell(value)
-    return flat
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "; ".join(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
-def _pairs(name: str, values: Mapping[str, Any], prefix: str = "") -> list[dict[str, Any]]:
-    """Nested mappings as rows of dotted name and value."""
-    rows: list[dict[str, Any]] = []
-    for key, value in values.items():
-        if isinstance(value, dict):
-            rows += _pairs(name, value, f"{prefix}{key}.")
-        else:
-            rows.append({name: f"{prefix}{key}", "value": _cell(value)})
-    return rows
 
 
 def _write_netcdf(dataset: xr.Dataset, path: Path, title: str = "") -> None:

@@ -45,11 +45,14 @@ def in_full(estimate: Estimate | None) -> Markup:
     return Markup("–") if estimate is None else marked(estimate, estimate.shown.text)
 
 
-def in_cell(estimate: Estimate | None, *, with_unit: bool = True) -> Markup:
-    """Number above its interval, for tables whose caption or head states the level."""
+def in_cell(estimate: Estimate | None, *, with_unit: bool = True, divisor: float = 1.0) -> Markup:
+    """Number above its interval, for tables whose caption or head states the level.
+
+    `divisor`: 1e6 in a table of millions.
+    """
     if estimate is None:
         return Markup("–")
-    shown = estimate.shown
+    shown = estimate.divided(divisor).shown
     value = f"{shown.value}\u00a0{shown.unit}" if with_unit and shown.unit else shown.value
     text = Markup('<strong>{}</strong> <span class="range">{}</span>').format(value, shown.interval)
     return marked(estimate, text)

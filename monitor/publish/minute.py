@@ -104,6 +104,20 @@ def _stands_on(report: ReportInput, content: Mapping[str, Any]) -> str:
     return f"It stands on {show_plain(used, 9)} measurements of {gases} at {at}." if gases else ""
 
 
+def family_line(family: Mapping[str, Any]) -> str | Markup:
+    """How often at least one of the claims' intervals misses; empty for a single claim."""
+    count, at_most = as_number(family.get("claims")), as_number(family.get("at_most"))
+    if count is None or at_most is None or count < 2:
+        return ""
+    each, alone = as_number(family.get("error_each")), as_number(family.get("if_independent"))
+    text = (
+        f"Each of the {few(int(count))} claims errs in at most {show_plain(100 * (each or 0.05))} of 100"
+        f" cases; at least one of them errs in at most {show_plain(100 * at_most)} of 100 such cities"
+    )
+    text += f" ({show_plain(100 * alone, 2)} if they are independent)." if alone is not None else "."
+    return other("rule", text)
+
+
 def _trust(content: Mapping[str, Any]) -> str | Markup:
     coverages = [
         (name, number)

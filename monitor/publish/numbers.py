@@ -136,6 +136,11 @@ class Estimate:
     unit: str
     signed: bool = False
 
+    def divided(self, divisor: float) -> Estimate:
+        """In units of `divisor`."""
+        ends = (self.value / divisor, self.low / divisor, self.high / divisor)
+        return Estimate(*ends, self.level, self.unit, self.signed)
+
     @property
     def shown(self) -> Shown:
         """As text."""
@@ -181,6 +186,12 @@ def estimate_from_sigma(value: object, sigma: object, unit: object) -> Estimate 
     if number is None or spread is None:
         return None
     return estimate_of(number, [number - Z95 * spread, number + Z95 * spread], LEVEL, unit)
+
+
+def millions(values: Sequence[float | None]) -> tuple[float, str]:
+    """By what to divide the numbers of a table, and the word before its unit."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    return (1e6, "million ") if largest >= 2e6 else (1.0, "")
 
 
 def show_claimed(value: object, unit: str | None, *, signed: bool = False) -> str:

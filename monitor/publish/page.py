@@ -17,10 +17,11 @@ from monitor.publish.badges import BADGES
 from monitor.publish.claim_view import claim_views
 from monitor.publish.glossary import GLOSSARY
 from monitor.publish.interval_picture import KEY
-from monitor.publish.minute import minute_lines
+from monitor.publish.ledger_view import ledger_views
+from monitor.publish.minute import family_line, minute_lines
 from monitor.publish.numbers import NO_BREAK, show
 from monitor.publish.source_view import no_source, search_lines, source_rows
-from monitor.publish.species_view import species_views
+from monitor.publish.species_view import detectable_maps, species_views
 from monitor.publish.table_view import (
     excluded_rows,
     figure_rows,
@@ -71,6 +72,11 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         picture_key=KEY,
         species=species_views(report, content),
         inventories=inventory_rows(content["inventories"]),
+        ledgers=ledger_views(
+            content["ledgers"], {region.id: region.name or region.id for region in report.regions}
+        ),
+        family=family_line(content["family"]),
+        detectable=detectable_maps(report),
         no_source=no_source(content["figures"]),
         searches=search_lines(content["figures"]),
         sources=source_rows(content["sources"]),
@@ -109,6 +115,11 @@ _DOWNLOADS = {
     "csv/totals.csv": "Totals with intervals",
     "csv/inventories.csv": "Inventories against the air",
     "csv/sources.csv": "Sources found by the search",
+    "csv/ledgers.csv": "The two ledgers, row by row",
+    "csv/ensemble.csv": "Each claim with other choices of method",
+    "csv/comparability.csv": "What was asked before a claim was compared",
+    "csv/epochs.csv": "Totals behind changes and trends",
+    "csv/columns.csv": "What the columns of these tables hold, and their units",
     "csv/stations.csv": "Stations",
     "csv/diagnostics.csv": "Diagnostics of each inversion",
     "csv/figures.csv": "Figures of the run",

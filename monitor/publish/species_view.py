@@ -14,7 +14,15 @@ from monitor.publish.content import species_of, station_of
 from monitor.publish.diagnostics import diagnostics_in_words
 from monitor.publish.map_picture import ColourScale, MapFrame, colour_scale, map_picture
 from monitor.publish.marks import in_cell, marked, other
-from monitor.publish.numbers import LEVEL, ONE_SIGMA, as_number, estimate_of, pretty_unit, show_plain
+from monitor.publish.numbers import (
+    LEVEL,
+    ONE_SIGMA,
+    as_number,
+    estimate_of,
+    millions,
+    pretty_unit,
+    show_plain,
+)
 from monitor.publish.series_picture import Series, series_picture
 from monitor.publish.table_view import Rows, pair_rows
 
@@ -147,6 +155,21 @@ def _part_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Pan
     return panels
 
 
+def detectable_maps(report: ReportInput) -> list[Panel]:
+    """Of each gas that was searched, the strength of a source that the search would have found, by place."""
+    panels: list[Panel] = []
+    for name, posterior in report.posteriors.items():
+        if "detectable_strength" not in posterior:
+            continue
+        field = posterior["detectable_strength"].transpose("lat", "lon").values
+        field = np.where(np.isfinite(field), field, np.nan)
+        unit = pretty_unit(str(posterior["detectable_strength"].attrs.get("units", "")))
+        gas, frame = species_of(name).name, _frame(name, posterior, report)
+        title = f"{gas}: weakest source that would be found"
+        panels += _panels({title: field}, frame, colour_scale([field], unit), "Detection limit")
+    return panels
+
+
 def _names(posterior: xr.Dataset, dim: str) -> list[str]:
     if dim in posterior.variables:
         return [str(name) for name in posterior[dim].values]
@@ -207,6 +230,7 @@ def _one_series(posterior: xr.Dataset, chosen: np.ndarray, gas: Species, title: 
 
 
 def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict[str, Any]]:
+    divisor, prefix = millions([row["estimate"] for row in rows])
     shown = []
     for row in rows:
         prior = estimate_of(row["prior"], row["prior_interval"], LEVEL, row["unit"])
@@ -217,9 +241,9 @@ def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict
                 "region": regions.get(row["region"], row["region"]),
                 "block": row["block"],
                 "epoch": row["epoch"],
-                "prior": in_cell(prior, with_unit=False),
-                "estimate": in_cell(estimate, with_unit=False),
-                "unit": pretty_unit(row["unit"]),
+                "prior": in_cell(prior, with_unit=False, divisor=divisor),
+                "estimate": in_cell(estimate, with_unit=False, divisor=divisor),
+                "unit": f"{prefix}{pretty_unit(row['unit'])}",
                 "share": "–" if share is None else show_plain(share, 2),
             }
         )

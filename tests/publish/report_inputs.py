@@ -362,6 +362,62 @@ def verdicts() -> dict[str, dict[str, object]]:
     }
 
 
+def ledger_row(sector: str, counted: float, air: float | None, status: str, **changes: Any) -> dict[str, Any]:
+    """A row of the two ledgers as the comparison returns it; the air's answer with 8 % (1σ)."""
+    prior, flat, gap = 1.02 * counted, None, None
+    if air is not None:
+        sigma, apart = 0.08 * air, float(np.hypot(0.2 * counted, 0.08 * air))
+        flat = {
+            "value": air,
+            "sigma": sigma,
+            "interval": [air - 1.96 * sigma, air + 1.96 * sigma],
+            "level": 0.95,
+        }
+        gap = {"value": air - counted, "sigma": apart, "in_sigmas": (air - counted) / apart}
+    usual: dict[str, Any] = {
+        "species": "co2",
+        "region": "city",
+        "block": "fossil",
+        "sector": sector,
+        "period": "2023",
+        "interval": ["2023-09-01T00:00:00Z", "2023-12-01T00:00:00Z"],
+        "inventory": "city-2019",
+        "unit": "t CO2 a-1",
+        "bottom_up": {"value": counted, "sigma": 0.2 * counted, "uncertainty": "assigned"},
+        "prior": {"value": prior, "sigma": 0.4 * prior},
+        "posterior": air and {"value": 1.01 * air, "sigma": 0.07 * air},
+        "estimate": flat,
+        "difference": gap,
+        "difference_after_terms": gap,
+        "posterior_difference": gap,
+        "share_from_data": 0.9,
+        "response": 0.97,
+        "missing_terms": [
+            {"name": "human-respiration", "value": 4.4e5, "sigma": 8.8e4, "source": "per head"},
+            {"name": "biofuels", "value": None, "sigma": None, "source": ""},
+        ],
+        "marks": [],
+        "status": status,
+        "not_comparable": [],
+        "line": None,
+    }
+    return {**usual, **changes}
+
+
+def ledger_rows() -> list[dict[str, Any]]:
+    """Whole inventories and sectors, with differences of every kind."""
+    other_year = ["period: inventory of 2012, air of 2023"]
+    nothing = {"prior": None, "posterior": None, "missing_terms": [], "not_comparable": other_year}
+    return [
+        ledger_row("*", 1.41e7, 1.22e7, "none-seen"),
+        ledger_row("traffic", 5.2e6, 3.1e6, "prior-driven", marks=["prior-driven"]),
+        ledger_row("heating", 8.9e6, None, "not-tested", marks=["not-told-apart"]),
+        ledger_row("*", 0.9e6, 2.6e6, "terms-missing", region="north"),
+        ledger_row("*", 7.0e6, None, "not comparable", inventory="edgar5-2012", **nothing),
+        ledger_row("*", 6.1e6, 1.2e7, "gap", inventory="old", missing_terms=[]),
+    ]
+
+
 SEARCH = {
     "species": "ch4",
     "places": 768,
@@ -466,8 +522,9 @@ def report_input(*, days: int = 91, species: tuple[str, ...] = ("co2", "ch4"), *
             "seconds": 41.3,
             "sources_searched": 768,
             "searches": {"ch4": SEARCH},
-            "family": FAMILY,
         },
+        family=FAMILY,
+        ledgers=ledger_rows(),
         warnings=["The background is on scale TU1987, the stations on WMO-CH4-X2004A."],
         provenance={
             "config_digest": "ab12" * 16,

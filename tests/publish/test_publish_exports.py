@@ -90,6 +90,52 @@ def test_exports_stand_alone(tmp_path):
     assert float(rows[0]["flux_posterior_umol_m-2_s-1"]) == pytest.approx(expected, rel=1e-6)
 
 
+def table(paths, name):
+    with (paths.csv / f"{name}.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_every_column_of_numbers_has_its_unit(tmp_path):
+    paths = write_exports(report_input(days=3, species=("ch4",)), tmp_path)
+    units = {(row["table"], row["column"]): row["unit"] for row in table(paths, "columns")}
+    for name in ("verdicts", "ensemble", "epochs", "totals", "inventories", "ledgers", "sources"):
+        rows = table(paths, name)
+        assert rows and all(row["unit"] for row in rows)
+        for column in rows[0]:
+            cells = [row[column] for row in rows if row[column]]
+            if cells and column not in {"epoch", "period"}:  # names, that may be years
+                assert bool(units.get((name, column))) == all(map(is_number, cells)), (
+                    name,
+                    column,
+                    cells[:2],
+                )
+
+
+def is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def test_tables_carry_what_stands_behind_a_verdict(tmp_path):
+    paths = write_exports(report_input(days=3, species=("ch4",)), tmp_path)
+    rows = {row["claim"]: row for row in table(paths, "verdicts")}
+    assert rows["trend"]["evaluation_look"] == "2" and rows["trend"]["level"] == "0.9714"
+    assert rows["cut-25"]["flips_text"].startswith("Alone") and rows["cut-25"]["years_to_detect"] == "0.2"
+    epochs = [row for row in table(paths, "epochs") if row["claim"] == "trend"]
+    assert len(epochs) == 6 and {row["unit"] for row in epochs} == {"t CO2 a-1"}
+    members = [row for row in table(paths, "ensemble") if row["claim"] == "cut-25"]
+    assert [row["choice"] for row in members] == ["main", "station", "correlation length"]
+    assert (
+        float(members[0]["interval_low"]) < float(members[0]["estimate"]) < float(members[0]["interval_high"])
+    )
+    row = table(paths, "ledgers")[0]
+    assert row["bottom_up_uncertainty"] == "assigned" and float(row["difference_in_sigmas"]) < 0
+    said = json.loads(paths.json.read_text(encoding="utf-8"))
+    assert said["ledgers"][0]["status"] == "none-seen" and said["family"]["claims"] == 8
+
+
 def test_paris_units_are_moles_and_kilograms(tmp_path):
     dataset = posterior("co2", days=3)
     fluxes, mole_fractions = paris_fluxes("co2", dataset), paris_concentrations(dataset)

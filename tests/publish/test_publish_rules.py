@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_inputs import posterior, report_input, verdict, verdicts
+from report_inputs import ledger_row, posterior, report_input, verdict, verdicts
 
 from monitor.publish import write_report
 from monitor.publish.badges import BADGES
@@ -193,6 +193,9 @@ def test_estimates_that_have_no_interval_are_nowhere_on_the_page(tmp_path):
 
     report = report_input(days=4)
     marked = {k: signed(getattr(report, k)) for k in ("verdicts", "inventories", "sources")}
+    marked["ledgers"] = [
+        ledger_row("*", signature, signature, "gap", prior=None, posterior=None, difference=None)
+    ]
     dataset = posterior("co2", days=4)
     dataset["posterior_total"] = dataset["posterior_total"] * 0 + signature
     shown = write_report(report_input(posteriors={"co2": dataset}, **marked), tmp_path / "a").html.read_text(
@@ -225,6 +228,36 @@ def test_every_verdict_says_what_carried_it_or_what_stopped_it(tree, claim):
 def test_a_verdict_whose_reasons_are_lost_says_so(tmp_path):
     lost = report_input(days=2, species=("ch4",), verdicts={"x": verdict("not comparable", comparability=[])})
     assert "The reason was not recorded." in write_report(lost, tmp_path / "out").html.read_text("utf-8")
+
+
+def test_a_row_of_the_ledgers_says_what_is_assigned_prior_driven_or_missing(tree):
+    section = next(n for n in tree.all() if n.attributes.get("id") == "ledgers")
+    said = plain(section.text)
+    for words in (
+        "assigned",
+        "split rests on the prior",
+        "sectors not told apart",
+        "not comparable: period: inventory of 2012, air of 2023",
+        "human respiration (440 000 t CO₂ a⁻¹, 95 % interval 270 000 to 610 000)",
+        "biofuels (size not known)",
+        "a gap: everything looked for is counted",
+        "+3.8 σ",
+    ):
+        assert words in said, words
+
+
+def test_what_a_search_would_have_found_is_a_map_and_a_sentence(tmp_path):
+    dataset = posterior("ch4", days=2)
+    strength = np.full((dataset.sizes["lat"], dataset.sizes["lon"]), 8.4)
+    strength[0, 0], strength[1, 1] = np.inf, np.nan
+    found = dataset.assign(detectable_strength=(("lat", "lon"), strength, {"units": "kg CH4 h-1"}))
+    report = report_input(posteriors={"ch4": found}, sources=[])
+    root = Tree(write_report(report, tmp_path / "out").html.read_text("utf-8")).root
+    section = next(n for n in root.all() if n.attributes.get("id") == "sources")
+    said = plain(section.text)
+    assert "found none that stands out from chance" in said and "0.1 false alarms in a year" in said
+    assert "8.4 kg of CH₄ an hour that lasts 7 days, in 80 of 100 cases" in said
+    assert "weakest source that would be found" in said
 
 
 # --- badges and colours --------------------------------------------------------------------------------
