@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import Tree, estimates, stray_numbers
 
 import monitor.twin
 from monitor import cli
@@ -49,6 +50,12 @@ def run_cli(arguments: list[str]) -> str:
     with contextlib.redirect_stdout(stream):
         assert cli.run(arguments) == 0
     return stream.getvalue()
+
+
+def test_its_page_shows_no_number_without_its_interval(said):
+    root = Tree(Path(json.loads(said[0])["report"]).read_text(encoding="utf-8")).root
+    assert stray_numbers(root) == [] and len(estimates(root)) > 50
+    assert next(node for node in root.all() if node.attributes.get("id") == "ledgers")
 
 
 def test_the_json_has_the_published_shape(said):
