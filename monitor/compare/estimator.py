@@ -132,7 +132,8 @@ def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimato
 
     A map that a variant's observations do not see, or of which they cannot tell the parts, gives an
     estimator without numbers.  A transport biased from the first epoch to the last makes further members of
-    the main variant.
+    the main variant.  A variant whose hyperparameters are those of the main one but for a factor is as
+    uncertain of them: taken as certain, each choice that is tried would narrow the pooled interval.
     """
     out = []
     for variant in variants:
@@ -142,8 +143,17 @@ def estimators(quantity: Quantity, variants: Sequence[Variant]) -> list[Estimato
                 out.append(panel.estimator(pattern))
             except NumericalError:
                 out.append(_blind(quantity, variant, pattern))
-    main = out[: len(quantity.patterns)]
+    maps = len(quantity.patterns)
+    main = out[:maps]
+    out = [m if m.moved.size else _as_uncertain(m, main[k % maps]) for k, m in enumerate(out)]
     return out + [with_epoch_bias(m, factor) for factor in quantity.epoch_factors for m in main]
+
+
+def _as_uncertain(member: Estimator, main: Estimator) -> Estimator:
+    """The member with what neighbouring hyperparameters do to `main`, if it has the same observations."""
+    if member.is_blind or main.is_blind or member.gain.shape != main.gain.shape:
+        return member
+    return replace(member, moved=main.moved)
 
 
 def with_epoch_bias(member: Estimator, factor: float) -> Estimator:

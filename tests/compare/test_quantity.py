@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from small_worlds import CELLS, GRID, dense_q, flux, interval, make_world
 
 from monitor import units
-from monitor.compare.claims import ClaimText, decide, estimators, judge, support_of, without_station
+from monitor.compare.claims import (
+    ClaimText,
+    decide,
+    estimators,
+    judge,
+    support_of,
+    with_length,
+    without_station,
+)
 from monitor.compare.comparable import Estimand, Statement
 from monitor.compare.confounding import correlations
 from monitor.compare.estimator import Variant, answer, estimator
@@ -304,3 +312,16 @@ def test_a_level_is_divided_by_the_factor_and_a_share_stays(posterior):
         main, biased = (m.at(m.residual) for m in estimators(asked, [Variant("m", posterior)]))
         one, other = (asked.made.estimate(a.totals, a.covariance) for a in (main, biased))
         assert other.value == pytest.approx(factor * one.value)
+
+
+def test_a_choice_that_changes_nothing_is_as_uncertain_as_the_main_one():
+    """Else every choice that is tried would narrow the pooled interval."""
+    world = make_world(3, stations=3, every_hours=6, epochs=EPOCHS, block=BLOCK)
+    posterior = solve(replace(world, assumptions=replace(world.assumptions, estimate_scales=True)).problem())
+    assert posterior.neighbours
+    main = Variant("main", posterior)
+    same = with_length(main, 1.0)
+    first, second = (m.at(m.residual) for m in estimators(quantity(posterior), [main, same]))
+    np.testing.assert_allclose(second.covariance, first.covariance, rtol=1e-9)
+    certain = answer(quantity(posterior), same, "one")
+    assert (np.diagonal(certain.covariance) < np.diagonal(first.covariance)).all()
