@@ -17,6 +17,16 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         " nothing about how far it can be trusted.",
     ),
     (
+        "Level, and look",
+        "How many of 100 such intervals hold the true value. A claim that is looked at several times has wider"
+        " intervals, with a level above 95 %, so that all looks together err no more often than one.",
+    ),
+    (
+        "Margin",
+        "What the whole interval of a claim of “at least” must lie beyond. It keeps a change that is real but"
+        " far smaller than the claim from supporting it.",
+    ),
+    (
         "Detectable change",
         "The smallest true change that this network would find in 8 of 10 cases. A smaller one may be real"
         " and still unseen.",

@@ -166,7 +166,11 @@ def detectable_maps(report: ReportInput) -> list[Panel]:
         unit = pretty_unit(str(posterior["detectable_strength"].attrs.get("units", "")))
         gas, frame = species_of(name).name, _frame(name, posterior, report)
         title = f"{gas}: weakest source that would be found"
-        panels += _panels({title: field}, frame, colour_scale([field], unit), "Detection limit")
+        # at the edges of what is seen limits grow without bounds, and would take all colours
+        typical = float(np.nanmedian(field)) if np.isfinite(field).any() else 1.0
+        panels += _panels(
+            {title: field}, frame, ColourScale(0.0, 4 * typical, False, unit), "Detection limit"
+        )
     return panels
 
 
