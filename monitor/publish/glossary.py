@@ -18,8 +18,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Level, and look",
-        "How many of 100 such intervals hold the true value. A claim that is looked at several times has wider"
-        " intervals, with a level above 95 %, so that all looks together err no more often than one.",
+        "How many of 100 such intervals hold the true value. A claim that is looked at several times has"
+        " wider intervals, with a level above 95 %, so that all looks together err no more often than one.",
     ),
     (
         "Margin",
