@@ -31,7 +31,7 @@ from monitor.compare.ensemble import (
     without_station,
 )
 from monitor.compare.epochs import compare_epochs
-from monitor.compare.estimator import MAIN, Answer, Estimator, Variant, answer, estimator, estimators
+from monitor.compare.estimator import MAIN, Answer, Estimator, Variant, answer, answers, estimator, estimators
 from monitor.compare.forms import Level, Share
 from monitor.compare.plan import detectable_before, years_to_detect
 from monitor.compare.quantity import Quantity
@@ -69,6 +69,7 @@ __all__ = [
     "TransportScale",
     "Variant",
     "answer",
+    "answers",
     "decide",
     "estimator",
     "estimators",

@@ -194,6 +194,11 @@ def answer(quantity: Quantity, variant: Variant, pattern: str) -> Answer:
     return found.at(found.residual)
 
 
+def answers(quantity: Quantity, variants: Sequence[Variant]) -> list[Answer]:
+    """Those of all members to the observations at hand; see `estimators`."""
+    return [member.at(member.residual) for member in estimators(quantity, variants)]
+
+
 @dataclass(frozen=True, eq=False)
 class _Panel:
     """One variant with the flat directions of several maps, all solved for at once.

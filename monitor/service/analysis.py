@@ -185,9 +185,10 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
         transport=transport_of(solved.case),
     )
     models = [v for v in solved.variants if not v.station_out]
+    found = judging.answers(quantity, models)
     out: dict[str, dict[str, object]] = {}
     for name, pattern in quantity.patterns.items():
-        answers = [judging.answer(quantity, v, name) for v in models]
+        answers = [a for a in found if a.pattern == name]
         pooled = least_favourable(quantity.made, answers, quantity.transport).estimate
         out[name] = {
             "species": solved.case.species,

@@ -215,9 +215,11 @@ def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, float]:
     """The air's own total, pooled over the ensemble, and the least response to the layouts of a verdict."""
     own = dict(zip(cell.sectors, cell.fields, strict=True)) if len(cell.sectors) > 1 else {}
     others = layouts(cell.solved.case, cell.quantity.block)
-    quantity = replace(cell.quantity, alternatives={**others, **own})
-    names = list(patterns)
-    answers = [judging.answer(quantity, v, name) for v in models_of(cell.solved) for name in names]
+    fields = {name: cell.quantity.patterns[name] for name in patterns}
+    quantity = replace(
+        cell.quantity, patterns=fields, alternatives={**cell.quantity.patterns, **others, **own}
+    )
+    answers = judging.answers(quantity, models_of(cell.solved))
     estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
     return estimate, min(r for a in answers for r in a.responses.values())
 
