@@ -328,6 +328,12 @@ _TOTALS = (
 )
 
 
+def _which(correlations: Sequence[float]) -> str:
+    if len(correlations) == 1:
+        return "as the city declares"
+    return f"the least favourable of {', '.join(f'{c:g}' for c in correlations)}"
+
+
 def _rule_text(quantity: Quantity, pooled: Pooled) -> str:
     t, form, degrees = quantity.transport, quantity.made, pooled.estimate.degrees
     if isinstance(form, Level):
@@ -342,7 +348,7 @@ def _rule_text(quantity: Quantity, pooled: Pooled) -> str:
     if np.isfinite(pooled.correlation):
         text += (
             f", and one of {t.common_sd:.1%} (1σ) that they share, correlated between them by "
-            f"{pooled.correlation:g}, the least favourable of 0 to 0.9"
+            f"{pooled.correlation:g}, {_which(quantity.correlations)}"
         )
     if np.isfinite(degrees):
         text += f"; Student's t with {degrees:g} degrees of freedom"

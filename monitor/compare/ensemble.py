@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from monitor.compare.estimator import MAIN, Answer, Variant
-from monitor.compare.forms import Form
+from monitor.compare.forms import Form, Level
 from monitor.compare.quantity import CORRELATIONS
-from monitor.compare.statistics import LEVEL, Estimate, stretched
+from monitor.compare.statistics import LEVEL, Estimate, scaled, stretched
 from monitor.errors import InputError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.components import Combined, ObservationModel
@@ -33,7 +33,7 @@ class Pooled:
     Attributes
     ----------
     within, between : float
-        1σ: the mean of the members' own, and of their values.
+        1σ: the members' own, pooled as their values are but never below their mean, and that of their values.
     by_choice : mapping of choice -> 1σ
         Between its options; the squares add up to that of `between`.
     correlation : float
@@ -62,7 +62,9 @@ def pool_choices(answers: Sequence[Answer], estimates: Sequence[Estimate]) -> Po
     value = float(_over_variants(answers, table).mean())
     together = table - per_map[:, None] - per_variant[None] + table.mean()
     between = sum(variance.values()) + float(np.mean(together**2))
-    within = float(np.mean([e.sigma**2 for e in estimates]))
+    own = _table(answers, [e.sigma**2 for e in estimates])
+    # as the values: a choice that does nothing must not hide one that widens
+    within = max(float(own.mean()), float(_over_variants(answers, own).mean()))
     return Pooled(
         estimate=stretched(estimates, value, float(np.sqrt(within + between))),
         within=float(np.sqrt(within)),
@@ -131,6 +133,9 @@ def estimate_at(
     """
     if not np.isfinite(found.covariance).all():
         return Estimate(np.nan, np.nan, np.nan, np.nan, level)
+    if isinstance(form, Level):
+        relative = float(np.hypot(np.hypot(transport.common_sd, transport.epoch_sd), declared_sd))
+        return scaled(float(found.totals[0]), float(np.sqrt(found.covariance[0, 0])), relative, level)
     one_epoch = form.direction(found.totals.size).size == 1
     error = TransportScale() if form.is_ratio and one_epoch else shared(transport, correlation)
     covariance = error.inflate(found.totals, found.covariance, ratio=form.is_ratio)

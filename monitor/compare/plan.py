@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from monitor.compare.ensemble import Pooled, estimate_at
+from monitor.compare.ensemble import Pooled, estimate_at, shared
 from monitor.compare.estimator import Answer, Estimator
 from monitor.compare.forms import Change, Trend
 from monitor.compare.quantity import Quantity
@@ -59,15 +59,22 @@ def years_to_detect(quantity: Quantity, main: Answer, pooled: Pooled, claimed: f
         floor = min(sigmas * floor, pooled.estimate.detectable)
         return years_each(length, pooled.estimate.detectable, floor, claimed)
     if isinstance(form, Trend):
-        return _years_of_trend(form, main, pooled, claimed)
+        return _years_of_trend(quantity, form, main, pooled, claimed)
     return None
 
 
-def _years_of_trend(form: Trend, main: Answer, pooled: Pooled, claimed: float) -> float | None:
+def _years_of_trend(
+    quantity: Quantity, form: Trend, main: Answer, pooled: Pooled, claimed: float
+) -> float | None:
+    """Errors of scale that each epoch has of its own shrink with the number of epochs, as others do."""
     years = np.array(form.years)
-    line = form.line(main.totals, main.covariance)
+    correlation = 0.0 if np.isnan(pooled.correlation) else pooled.correlation
+    error = shared(quantity.transport, correlation)
+    seen = error.inflate(main.totals, main.covariance, ratio=form.is_ratio)
+    seen = seen + np.diag((quantity.declared_sd * main.totals) ** 2)
+    line = form.line(main.totals, seen)
     base = abs(float(line.weights[1] @ main.totals)) if form.relative else 1.0
-    covariance = (main.covariance + line.scatter * np.eye(years.size)) / base**2
+    covariance = (seen + line.scatter * np.eye(years.size)) / base**2
     planned = Planned.like(years, covariance, pooled.between)
     count = epochs_to_detect(planned, claimed, form.reading, pooled.estimate.level)
     return None if count is None else count * planned.step_years

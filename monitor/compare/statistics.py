@@ -118,6 +118,20 @@ def pool(members: Sequence[Estimate]) -> Estimate:
     return stretched(members, float(values.mean()), float(np.sqrt(within + values.var())))
 
 
+def scaled(value: float, sigma: float, relative_sd: float, level: float = LEVEL) -> Estimate:
+    """A total that was seen through an error of scale: T̂ = T (1 + ε) + e, ε ~ N(0, s²), e ~ N(0, σ²).
+
+    The interval holds every T with |T̂ − T| ≤ z √(σ² + s² T²): the error is a part of the truth, not of the
+    estimate, so it reaches further up than down.  It is unbounded when z s ≥ 1.  The 1σ given is that at T̂.
+    """
+    z = quantile(level)
+    spread, a = float(np.hypot(sigma, relative_sd * value)), 1.0 - (z * relative_sd) ** 2
+    if a <= 0:
+        return Estimate(value, spread, -np.inf, np.inf, level)
+    root = float(np.sqrt(value**2 - a * (value**2 - (z * sigma) ** 2)))
+    return Estimate(value, spread, (value - root) / a, (value + root) / a, level)
+
+
 def stretched(members: Sequence[Estimate], value: float, sigma: float) -> Estimate:
     """The mean shape of the members' intervals at another value and σ.
 

@@ -16,8 +16,8 @@ NOT_COMPARABLE = "not comparable"
 #: The reason of an answer that is not due: between the dates on which a claim is judged.
 NOT_DUE = "not-an-evaluation-date"
 
-#: Below this response to some pattern of the same total, neither yes nor no may be said.
-LEAST_RESPONSE = 0.8
+#: Outside these responses to some pattern of the same total, neither yes nor no may be said.
+LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
 
 REASONS: Mapping[str, str] = {
     "below-detectable-change": "The network could not have seen what is claimed: it is smaller than the "
@@ -26,7 +26,8 @@ REASONS: Mapping[str, str] = {
     "unstable": "Another defensible choice, or leaving out one station, turns the answer around.",
     "too-little-data": "The data leave the interval too wide to decide.",
     "poor-fit": "The model does not predict left-out days as well as it says it does.",
-    "pattern-dependent": "Less than 80 % of a true change laid out in another pattern would show.",
+    "pattern-dependent": "A true change laid out in another pattern would show as less than 80 % of itself, "
+    "or as more than 125 %.",
     NOT_DUE: "The claim is judged on its declared dates alone: looked at daily, any claim comes true once.",
 }
 
@@ -301,10 +302,10 @@ class Evidence:
 def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     """The final answer and its reason codes.
 
-    A yes or a no stands only if every pattern with the same total would have shown (response of at
-    least 0.8), no member of the ensemble says the opposite, no station that departs from the others is such
-    that without it the answer is the opposite or none at all, and the model predicts left-out days as well
-    as it claims.
+    A yes or a no stands only if every pattern with the same total would have shown for what it is (a
+    response of 0.8 to 1.25), no member of the ensemble says the opposite, no station that departs from the
+    others is such that without it the answer is the opposite or none at all, and the model predicts left-out
+    days as well as it claims.
 
     Parameters
     ----------
@@ -314,7 +315,7 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
         Smallest change (or departure from the claimed level) that 80 % of such data would detect.
     """
     reasons = []
-    if evidence.responses and min(evidence.responses.values()) < LEAST_RESPONSE:
+    if not all(LEAST_RESPONSE <= shown <= MOST_RESPONSE for shown in evidence.responses.values()):
         reasons.append("pattern-dependent")
     said = {answer, *(m.verdict for m in (*evidence.model_members, *evidence.station_members))}
     blind = any(not isfinite(m.estimate.sigma) for m in evidence.station_members)

@@ -60,6 +60,14 @@ def test_choices_that_do_nothing_do_not_hide_one_that_does():
     assert many.by_choice == pytest.approx({"length": 0.5} | dict.fromkeys(idle, 0.0), abs=1e-15)
 
 
+def test_choices_that_do_nothing_do_not_hide_one_that_widens():
+    answers = [member("m", "main"), member("m", "scale"), *(member("m", f"idle {k}") for k in range(8))]
+    found = pool_choices(answers, [gaussian(1.0, s) for s in (1.0, 2.0, *[1.0] * 8)])
+    assert found.within == pytest.approx(np.sqrt((1.0 + 4.0) / 2))
+    narrower = pool_choices(answers, [gaussian(1.0, s) for s in (1.0, 0.1, *[1.0] * 8)])
+    assert narrower.within == pytest.approx(np.sqrt((9 * 1.0 + 0.01) / 10))
+
+
 def test_independent_choices_are_pooled_like_all_their_combinations():
     """Two choices with two and three options whose effects add: the mean and variance of the six."""
     length, time = (0.0, 0.4), (0.0, -0.3, 0.5)

@@ -28,6 +28,7 @@ from monitor.compare.plan import detectable_before
 from monitor.compare.quantity import Quantity
 from monitor.compare.trends import decimal_years
 from monitor.inversion import Correlation, FluxBlock, Posterior, solve
+from monitor.inversion.assumptions import TransportScale
 
 #: Five weeks of March, one a year.
 EPOCHS = {str(2023 + k): interval(365 * k + (k > 0), 8) for k in range(5)}
@@ -325,3 +326,14 @@ def test_a_choice_that_changes_nothing_is_as_uncertain_as_the_main_one():
     np.testing.assert_allclose(second.covariance, first.covariance, rtol=1e-9)
     certain = answer(quantity(posterior), same, "one")
     assert (np.diagonal(certain.covariance) < np.diagonal(first.covariance)).all()
+
+
+def test_a_transport_that_differs_between_epochs_makes_a_trend_take_longer(posterior):
+    waits = []
+    for transport in (TransportScale(), TransportScale(epoch_sd=0.5)):
+        asked = quantity(
+            posterior, form=Trend(tuple(decimal_years(tuple(EPOCHS.values())))), transport=transport
+        )
+        found = judge(trend_claim(-0.05, 0.02), OURS, asked, [Variant("m", posterior)])
+        waits.append(found.years_to_detect)
+    assert waits[1] > waits[0]

@@ -99,6 +99,8 @@ def test_a_yes_or_a_no_stands_when_nothing_speaks_against_it(answer):
     ("change", "reason"),
     [
         ({"responses": {"uniform": 0.79, "core": 1.0}}, "pattern-dependent"),
+        ({"responses": {"core": 1.3, "uniform": 1.0}}, "pattern-dependent"),
+        ({"responses": {"core": 1.0, "uniform": np.nan}}, "pattern-dependent"),
         ({"model_members": [member("supported"), member("contradicted")]}, "unstable"),
         ({"station_members": [member("contradicted")]}, "unstable"),
         ({"loo_coverage": 0.8}, "poor-fit"),
