@@ -22,20 +22,18 @@ from monitor.compare.claims import (
     decide,
     estimators,
     support_of,
-    with_length,
-    with_mismatch_scale,
-    with_mismatch_time,
-    without_station,
 )
 from monitor.compare.comparable import Statement
+from monitor.compare.ensemble import Choices, variants_of
 from monitor.compare.forms import Change, Form, Level, Trend
+from monitor.compare.statistics import LEVEL as CONFIDENCE
 from monitor.compare.trends import REALISED, decimal_years
 from monitor.compare.verdict import Verdict
 from monitor.inversion.posterior import Posterior
 
 LEVEL, CHANGE, TREND = KINDS
-#: Factors that the ensemble tries: on the correlation lengths, and on scale and times of the mismatch.
-_LENGTHS, _SCALES, _TIMES = (0.5, 2.0), (0.7, 1.4), (0.5, 3.0)
+#: Nothing but each station left out.
+_ALONE = Choices((), (), (), (), ())
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Panel:
     members: Sequence[Estimator]
     support: Support
 
-    def judge(self, claim: Claim, posterior: Posterior) -> Verdict:
+    def judge(self, claim: Claim, posterior: Posterior, level: float = CONFIDENCE) -> Verdict:
         """The verdict on the observations of `posterior`, which has the panel's hyperparameters."""
         problem = posterior.problem.without_prior_mean(self.quantity.block)
         residual = problem.residual
@@ -65,21 +63,28 @@ class Panel:
             m.at(residual if m.rows is None else residual[m.rows], posterior.inflation) for m in self.members
         ]
         support = replace(self.support, loo_coverage=posterior.diagnostics.loo_coverage)
-        return decide(claim_text(self.network, claim), self.quantity, answers, support)
+        return decide(claim_text(self.network, claim), self.quantity, answers, support, level=level)
 
 
-def panel(network: Network, kind: str, posterior: Posterior, *, ensemble: bool) -> Panel:
-    """The members at the hyperparameters of `posterior`.
+def panel(
+    network: Network,
+    kind: str,
+    posterior: Posterior,
+    *,
+    ensemble: bool,
+    found: Sequence[Variant] | None = None,
+) -> Panel:
+    """The members at the hyperparameters of `posterior`; `found` are its variants, if they are made already.
 
-    With the ensemble: all candidate maps, other lengths, scales and times, and the declared transport errors;
-    without it the model itself.  Each station is left out in both.
+    With the ensemble: all candidate maps, the default choices, and the declared transport errors; without it
+    the model itself.  Each station is left out in both.
     """
     quantity = asked(network, kind)
     if ensemble:
         quantity = replace(quantity, transport=network.declared)
     else:
         quantity = replace(quantity, patterns=dict(list(quantity.patterns.items())[:1]))
-    found = variants(posterior, ensemble=ensemble)
+    found = variants(posterior, ensemble=ensemble) if found is None else found
     members = estimators(quantity, found)
     return Panel(network, kind, quantity, members, support_of(quantity, found[0], members))
 
@@ -96,14 +101,7 @@ def asked(network: Network, kind: str) -> Quantity:
 
 def variants(posterior: Posterior, *, ensemble: bool) -> list[Variant]:
     """The posterior, the ensemble around it if wanted, and each station left out."""
-    main = Variant("main", posterior)
-    found = [main]
-    if ensemble:
-        found += [with_length(main, f) for f in _LENGTHS]
-        found += [with_mismatch_scale(main, f) for f in _SCALES]
-        found += [with_mismatch_time(main, f) for f in _TIMES]
-    inlets = posterior.problem.table.inlets
-    return found + [without_station(main, k) for k in range(len(inlets)) if len(inlets) > 1]
+    return variants_of(Variant("main", posterior), Choices() if ensemble else _ALONE)
 
 
 def claim_text(network: Network, claim: Claim) -> ClaimText:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 from scipy.optimize import brentq
 
-from monitor.calibration.asking import CHANGE, LEVEL, Claim, Panel, panel
+from monitor.calibration.asking import CHANGE, LEVEL, TREND, Claim, Panel, panel
 from monitor.calibration.network import Network
+from monitor.calibration.sources import SourceBench
 from monitor.calibration.worlds import right_world, solve_stated
+from monitor.compare.forms import Trend
+from monitor.compare.looks import Look, Rule, plan
 from monitor.compare.statistics import DETECTABLE_SIGMAS
+from monitor.domain import Interval
 from monitor.inversion.posterior import Posterior
 
 #: Tolerance of claims of a level.
 TOLERANCE: Final = 0.25
+#: How daily looks spend the error.
+RULE: Final[Rule] = "obrien-fleming"
 #: Worlds over which the inflation is averaged.
 _WORLDS: Final = 50
 
@@ -40,6 +47,19 @@ class Bench:
         return {k: panel(self.network, k, posterior, ensemble=False) for k in self.network.kinds}
 
     @cached_property
+    def underlying(self) -> Panel:
+        """The same for the underlying trend, of which each year is one uneven sample."""
+        found = self.panels[TREND]
+        form = Trend(tuple(self.network.years.tolist()))
+        members = [replace(m, form=form) for m in found.members]
+        return replace(found, quantity=replace(found.quantity, form=form), members=members)
+
+    @cached_property
+    def search(self) -> SourceBench:
+        """The search for sources, prepared."""
+        return SourceBench(self.network)
+
+    @cached_property
     def _drawn(self) -> list[Posterior]:
         return [solve_stated(right_world(self.pair, np.random.default_rng(k))[1]) for k in range(_WORLDS)]
 
@@ -47,6 +67,24 @@ class Bench:
     def change_panel(self) -> Panel:
         """The same for claims of change on the pair."""
         return panel(self.pair, CHANGE, self._drawn[0], ensemble=False)
+
+    @cached_property
+    def looks(self) -> list[tuple[Look, np.ndarray, Panel]]:
+        """Looks at the pair at the end of each day of its last epoch, by the declared rule.
+
+        Each with its observations (rows of the pair's) and the members that answer from them.
+        """
+        last, table = self.pair.epochs[-1], self.pair.problem.table
+        seen = replace(self.pair, problem=right_world(self.pair, np.random.default_rng(0))[1])
+        days = round((last.end - last.start) / timedelta(days=1))
+        found = []
+        for look in plan(RULE, [(k + 1) / days for k in range(days)]):
+            end = last.start + timedelta(days=look.number)
+            rows = np.flatnonzero(table.start < Interval(last.start, end).end64)
+            part = seen.until(end)
+            members = panel(part, CHANGE, solve_stated(part.problem), ensemble=False)
+            found.append((look, rows, members))
+        return found
 
     @cached_property
     def size(self) -> float:

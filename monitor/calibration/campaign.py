@@ -8,7 +8,7 @@ from typing import Any
 
 import monitor
 from monitor.calibration.experiments import refusals
-from monitor.calibration.proof import also, proof
+from monitor.calibration.proof import also, proof, with_yearly_rate
 from monitor.calibration.rows import Row
 from monitor.calibration.runner import PROCESSES, Maker, Progress, code_digest, results_file, run
 
@@ -68,4 +68,6 @@ def calibrate(
         "code_digest": code_digest(),
     }
     refused = refusals(network)
-    return Campaign(about, proof(records, refused), also(records, refused), records)
+    days = sum(epoch.hours for epoch in network.epochs) / 24.0
+    rows = with_yearly_rate(proof(records, refused), days)
+    return Campaign(about, rows, also(records, refused), records)

@@ -11,12 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.calibration.asking import LEVEL, Panel, panel, truth_of
+from monitor.calibration.asking import LEVEL, TREND, Panel, panel, truth_of, variants
 from monitor.calibration.bench import TOLERANCE, Bench
 from monitor.calibration.network import Network
+from monitor.calibration.sources import MULTIPLES
 from monitor.calibration.worlds import Truth, draw_truth, epoch_totals, observe, right_world, solve_stated
 from monitor.compare.statistics import Estimate, probability_at_least, probability_within
-from monitor.compare.verdict import Verdict
+from monitor.compare.verdict import SUPPORTED, Verdict
 from monitor.inversion.posterior import Posterior, solve_problem
 
 Streams = Callable[[str], np.random.Generator]
@@ -30,7 +31,8 @@ _FAR = 1e6
 STRETCH = 3.0
 #: Truths of false claims in their margins, and of true ones in detectable changes.
 SHARES = (0.0, 0.5, 1.0)
-MULTIPLES = (1, 2, 3)
+#: Of the first year's total: the slope per year of the underlying trend, and how far single years are off.
+UNDERLYING_SLOPE, SCATTER = -0.03, 0.05
 
 
 def right_model(bench: Bench, streams: Streams) -> Record:
@@ -75,6 +77,37 @@ def power(bench: Bench, streams: Streams) -> Record:
     return found
 
 
+def daily_looks(bench: Bench, streams: Streams) -> Record:
+    """A claim whose truth is exactly its margin, looked at every day of the last epoch.
+
+    Whether some look supports it by the declared rule, and would have at 95 % each time.
+    """
+    claim = bench.claim_of(2)
+    _, problem = right_world(bench.pair, streams("looks"), epoch_totals(bench.pair, -claim.width))
+    said: dict[str, list[str]] = {"rule": [], "plain": []}
+    for look, rows, members in bench.looks:
+        posterior = solve_stated(problem.select(rows))
+        said["rule"].append(members.judge(claim, posterior, look.level).answer)
+        said["plain"].append(members.judge(claim, posterior).answer)
+    return {name: SUPPORTED in answers for name, answers in said.items()}
+
+
+def source(bench: Bench, streams: Streams) -> Record:
+    """Worlds without a source, and with one of one, two and three times the detectable strength."""
+    found: Record = {"none": bench.search.without(streams("no source"))}
+    return found | {str(m): bench.search.with_source(m, streams(f"source {m}")) for m in MULTIPLES}
+
+
+def uneven_years(bench: Bench, streams: Streams) -> Record:
+    """The underlying trend of a city whose years scatter about a line that falls by 3 % a year."""
+    network, rng = bench.network, streams("uneven years")
+    line = 1.0 + UNDERLYING_SLOPE * network.years
+    totals = bench.size * (line + SCATTER * rng.standard_normal(line.size))
+    _, problem = right_world(network, rng, totals)
+    claim = bench.claim(TREND)
+    return _said(bench.underlying.judge(claim, solve_stated(problem))) | {"truth": UNDERLYING_SLOPE}
+
+
 def moved_prior(bench: Bench, streams: Streams) -> Record:
     """How far the estimate goes when the prior is doubled, and when it already holds the claim [σ].
 
@@ -104,7 +137,8 @@ def _pair_world(bench: Bench, change: float, rng: np.random.Generator) -> Poster
 
 def _fitted(bench: Bench, posterior: Posterior, truth: Truth, streams: Streams, *, ensemble: bool) -> Record:
     network = bench.network
-    panels = {kind: panel(network, kind, posterior, ensemble=ensemble) for kind in network.kinds}
+    found = variants(posterior, ensemble=ensemble)
+    panels = {k: panel(network, k, posterior, ensemble=ensemble, found=found) for k in network.kinds}
     return _intervals(bench, panels, posterior, truth, streams)
 
 
@@ -159,8 +193,15 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
     "wrong model": wrong_model,
     "margins": margins,
     "power": power,
+    "looks": daily_looks,
+    "uneven years": uneven_years,
+    "sources": source,
     "prior": moved_prior,
 }
+
+
+#: Experiments that are done on one city of so many only: they are slow, and have no target.
+EVERY: Mapping[str, int] = {"right model, fitted": 4}
 
 
 def refusals(network: Network) -> dict[str, str]:
@@ -169,5 +210,7 @@ def refusals(network: Network) -> dict[str, str]:
     if network.other_transport is None:
         out["wrong model"] = "the footprints of this city cannot be made with another transport"
     if len(network.epochs) < 2:
-        out |= dict.fromkeys(("margins", "power", "prior"), "a change needs two epochs")
+        out |= dict.fromkeys(("margins", "power", "looks", "prior"), "a change needs two epochs")
+    if len(network.epochs) < 3:
+        out["uneven years"] = "a trend needs three epochs"
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 import numpy as np
@@ -82,6 +83,10 @@ class Network:
         problem = replace(self.problem.select(np.flatnonzero(inside)), epochs=names)
         return replace(self, problem=problem, quantity=replace(self.quantity, epochs=tuple(epochs)))
 
-    def about(self, pattern: str) -> Quantity:
-        """The quantity along one pattern."""
-        return replace(self.quantity, patterns={pattern: self.quantity.patterns[pattern]})
+    def until(self, end: datetime) -> Network:
+        """The network with its last epoch, and the observations, cut at a moment in it."""
+        cut = {e: Interval(e.start, min(e.end, end)) for e in self.epochs}
+        rows = np.flatnonzero(self.problem.table.start < cut[self.epochs[-1]].end64)
+        epochs = {name: cut[e] for name, e in self.problem.epochs.items()}
+        problem = replace(self.problem.select(rows), epochs=epochs)
+        return replace(self, problem=problem, quantity=replace(self.quantity, epochs=tuple(cut.values())))

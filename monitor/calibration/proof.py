@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,11 +22,13 @@ from monitor.calibration.rows import (
     covered,
     measured,
 )
+from monitor.compare.sources import alarms_a_year
 from monitor.compare.verdict import CONTRADICTED, SUPPORTED
 
 #: A perfect system covers this many of 400.
 COVERED: Final = (368, 390)
 _WIDEST, _STILL = 2.5, 1e-8
+ALARMS: Final = "false_alarms"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ def proof(records: Records, refused: Mapping[str, str]) -> list[Row]:
 
 def also(records: Records, refused: Mapping[str, str]) -> list[Row]:
     """Figures beside the proof, of worlds and rules that its targets are not stated for."""
-    return _rows(_BESIDE, records, refused)
+    rows = _rows(_BESIDE, records, refused)
+    return [
+        replace(r, parts=tuple(replace(p, target="–", met=None, bounds=None) for p in r.parts)) for r in rows
+    ]
 
 
 def _rows(rules: Sequence[_Rule], records: Records, refused: Mapping[str, str]) -> list[Row]:
@@ -56,7 +61,7 @@ def _rows(rules: Sequence[_Rule], records: Records, refused: Mapping[str, str]) 
             rule.title,
             (absent("–", "–", refused[rule.experiment]),)
             if rule.experiment in refused
-            else tuple(rule.parts(records)),
+            else tuple(rule.parts([record for record in records if rule.experiment in record])),
         )
         for rule in rules
     ]
@@ -121,6 +126,27 @@ def _power(records: Records) -> list[Part]:
     ]
 
 
+def _looks(records: Records) -> list[Part]:
+    return [counted("supported at some look, truth the margin", column(records, "looks", "rule"), 0, 18)]
+
+
+def _alarms(records: Records) -> list[Part]:
+    return [counted("alarm without a source", column(records, "sources", "none", "alarm"), 0, 31)]
+
+
+def _sources(records: Records) -> list[Part]:
+    found = {m: column(records, "sources", m, "found") for m in ("1", "2")}
+    thrice = column(records, "sources", "3")
+    placed = [said["found"] and said["cells"] <= 1 and said["days"] <= 2 for said in thrice]
+    held = [said["found"] and said["low"] <= said["truth"] <= said["high"] for said in thrice]
+    return [
+        counted("found at 1 ×", found["1"], 300, 340),
+        counted("found at 2 ×", found["2"], 394),
+        counted("place within a cell and dates within two days at 3 ×", placed, 360),
+        counted("strength interval covers at 3 ×", held, *COVERED),
+    ]
+
+
 def _prior(records: Records) -> list[Part]:
     parts = []
     for name in ("doubled", "holds the claim"):
@@ -138,16 +164,48 @@ def _reliable(records: Records) -> list[Part]:
     return reliability_parts(records, "right model", kinds_of(records))
 
 
+def _uneven(records: Records) -> list[Part]:
+    return [counted("interval covers", [covered(said) for said in column(records, "uneven years")], 368)]
+
+
+def with_yearly_rate(rows: Sequence[Row], days: float) -> list[Row]:
+    """The rows, that of false alarms also per year of operation, where one search covers so many `days`."""
+    return [replace(r, parts=(*r.parts, *_yearly(r.parts[0], days))) if r.key == ALARMS else r for r in rows]
+
+
+def _yearly(part: Part, days: float) -> list[Part]:
+    if part.estimate is None or part.interval is None:
+        return []
+    rate, low, high = (alarms_a_year(share, days) for share in (part.estimate, *part.interval))
+    return [Part("per year of operation", "–", rate, (low, high), n=part.n)]
+
+
+def _checked(records: Records) -> list[Part]:
+    """What is found but could be something else is shown as such."""
+    return [counted(f"alarm at {m} ×", column(records, "sources", m, "alarm"), 0) for m in ("1", "2", "3")]
+
+
 _RULES: Final = (
     _Rule("right_model", "Right model: 95 % intervals that cover the truth", "right model", _right),
     _Rule("wrong_model", "Wrong model: the ensemble's intervals that cover the truth", "wrong model", _wrong),
     _Rule("false_claims", "Claims beyond the truth that are supported", "margins", _false),
     _Rule("true_claims", "True claims that are contradicted", "power", _true),
     _Rule("power", "True changes in units of the detectable change", "power", _power),
+    _Rule("daily_looks", "False claims supported by daily looks", "looks", _looks),
     _Rule("moved_prior", "Move of the estimate with the prior [σ]", "prior", _prior),
+    _Rule(ALARMS, "False alarms of the search for sources", "sources", _alarms),
+    _Rule("sources", "Sources in units of the detectable strength", "sources", _sources),
     _Rule("reliability", "Stated probabilities: largest departure ÷ band", "right model", _reliable),
 )
 _BESIDE: Final = (
+    _Rule(
+        "plain_looks",
+        "False claims supported by daily looks at 95 % each, without a rule",
+        "looks",
+        lambda records: [counted("supported at some look", column(records, "looks", "plain"), 0, 18)],
+    ),
+    _Rule("uneven_years", "Underlying trend of years that scatter by 5 %", "uneven years", _uneven),
+    _Rule("checked_sources", "Sources that pass every cross-check as well", "sources", _checked),
     _Rule(
         "right_model_fitted",
         "Right model, its scales found from the data: intervals that cover the truth",

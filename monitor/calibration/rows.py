@@ -32,6 +32,8 @@ class Part:
         In words.
     slack
         How far inside the target, relative to its size; negative outside.
+    bounds
+        Of a count, the least and the most of 400.
     reason
         Why there is no figure.
     """
@@ -44,6 +46,7 @@ class Part:
     count: int | None = None
     n: int | None = None
     slack: float = np.inf
+    bounds: tuple[int, int] | None = None
     reason: str = ""
 
     def as_json(self) -> dict[str, object]:
@@ -105,7 +108,7 @@ def counted(name: str, hits: Sequence[bool], least: int, most: int = CITIES) -> 
     share = count / n
     room = min(share - low if least else np.inf, high - share if most < CITIES else np.inf)
     met = exact if n == CITIES else interval[1] >= low and interval[0] <= high
-    return Part(name, f"{limits} of {CITIES}", share, interval, met, count, n, float(room))
+    return Part(name, f"{limits} of {CITIES}", share, interval, met, count, n, float(room), (least, most))
 
 
 def measured(

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import monitor
 from monitor.calibration.bench import Bench
-from monitor.calibration.experiments import EXPERIMENTS, refusals
+from monitor.calibration.experiments import EVERY, EXPERIMENTS, refusals
 from monitor.calibration.network import Network
 from monitor.calibration.worlds import stream
 
@@ -96,7 +96,8 @@ def one_city(
     """The experiments `names` on one city, but those that the network cannot be put to."""
     refused = refusals(bench.network)
     streams = partial(stream, seed, city)
-    return {"city": city} | {name: EXPERIMENTS[name](bench, streams) for name in names if name not in refused}
+    due = [name for name in names if name not in refused and city % EVERY.get(name, 1) == 0]
+    return {"city": city} | {name: EXPERIMENTS[name](bench, streams) for name in due}
 
 
 def _new_records(

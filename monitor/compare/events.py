@@ -6,8 +6,8 @@ The two are one event: its strength is estimated again over the time that both c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,15 +57,28 @@ class Event:
         return self.search.windows.name(self.hit.window)
 
 
-def find_events(search: Search, residual: np.ndarray, false_alarm: float, most: int = MOST) -> list[Event]:
+def find_events(
+    search: Search,
+    residual: np.ndarray,
+    false_alarm: float,
+    most: int = MOST,
+    inflate: Callable[[np.ndarray], float] | None = None,
+) -> list[Event]:
     """Up to `most` events whose family-wise false-alarm probability is at most `false_alarm`.
 
     Of the second and later ones it is that of a search which holds the earlier ones fixed.
+
+    Parameters
+    ----------
+    inflate
+        The inflation of the variances that a residual (n,) asks for; that of the search, always, if absent.
+        Days on which an unknown source was at work are predicted badly from the others, so a source would
+        blur itself: each hit is judged at the inflation that is left without it.
     """
     found: list[Event] = []
     held = search
     for _ in range(_MOST_HITS):
-        hit = held.look(residual)
+        held, hit = _look(held, residual, found, inflate)
         if hit.p_value > false_alarm:
             break
         part = (hit.cell, hit.window)
@@ -79,7 +92,33 @@ def find_events(search: Search, residual: np.ndarray, false_alarm: float, most: 
         else:
             found.append(Event(held, hit, (part,), hit.p_value))
         held = search.given(_responses(search.candidates, found))
-    return found
+    return found if inflate is None else [_at(e, residual, inflate(_left(found, residual))) for e in found]
+
+
+def _look(
+    search: Search,
+    residual: np.ndarray,
+    events: Sequence[Event],
+    inflate: Callable[[np.ndarray], float] | None,
+) -> tuple[Search, Hit]:
+    """The best hit, and the search at the inflation without it."""
+    hit = search.look(residual)
+    if inflate is None:
+        return search, hit
+    left = _left(events, residual) - hit.strength * search.candidates.response(hit.cell, hit.window)
+    search = replace(search, inflation=inflate(left))
+    return search, search.look(residual)
+
+
+def _left(events: Sequence[Event], residual: np.ndarray) -> np.ndarray:
+    """What is left of a residual (n,) without the events."""
+    return np.asarray(residual - sum(e.hit.strength * e.response for e in events))
+
+
+def _at(event: Event, residual: np.ndarray, inflation: float) -> Event:
+    """The event at another inflation; its significance stays the one it was found with."""
+    search = replace(event.search, inflation=inflation)
+    return replace(event, search=search, hit=search.look(residual))
 
 
 def _responses(candidates: Candidates, events: Sequence[Event]) -> np.ndarray:

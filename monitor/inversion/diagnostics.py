@@ -63,42 +63,66 @@ def diagnose(problem: InverseProblem, solution: Solution, values: np.ndarray) ->
     dofs = float(np.sum(precision * flux_part))
     share = float(np.sum(precision * background_part))
     offset = problem.assumptions.selection.utc_offset_h
-    day = np.floor((problem.table.hours + offset) / 24.0)
+    day = local_day(problem)
     raw = _standardised(solution, day)
     standardised = raw / np.sqrt(cross_fitted_inflation(raw, np.floor(day / 7.0)))
     label = hour_class(problem.table, offset)
-    inside = np.where(np.isfinite(standardised), np.abs(standardised) < _Z95, np.nan)
+    known = np.isfinite(standardised)
+    inside = np.abs(standardised) < _Z95
     whitened = np.linalg.solve(solution.lower, solution.residual)
     free = problem.table.n - solution.fixed.shape[1]
     return Diagnostics(
         chi2=float(solution.residual @ solution.alpha) / free,
         dofs=dofs,
         background_share=share / (share + dofs),
-        raw_loo_variance=float(np.mean(raw**2)),
+        raw_loo_variance=_mean(raw[known] ** 2),
         standardised=standardised,
-        loo_variance=float(np.mean(standardised**2)),
-        loo_coverage=float(inside.mean()),
+        loo_variance=_mean(standardised[known] ** 2),
+        loo_coverage=_mean(inside[known]),
         loo_coverage_by_class={
-            f"{3 * int(k):02d}-{3 * int(k) + 3:02d} h": float(inside[label == k].mean())
+            f"{3 * int(k):02d}-{3 * int(k) + 3:02d} h": _mean(inside[known & (label == k)])
             for k in np.unique(label)
         },
         lag1=_lag1(whitened, problem),
     )
 
 
+def local_day(problem: InverseProblem) -> np.ndarray:
+    """Local day of each observation since 1970 (n,)."""
+    return np.asarray(np.floor((problem.table.hours + problem.assumptions.selection.utc_offset_h) / 24.0))
+
+
+def left_out_variance(problem: InverseProblem, solution: Solution) -> float:
+    """Mean square of the standardised leave-one-day-out errors of any residual; NaN for one day."""
+    raw = _standardised(solution, local_day(problem))
+    return _mean(raw[np.isfinite(raw)] ** 2)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
 def _standardised(solution: Solution, day: np.ndarray) -> np.ndarray:
-    """Errors of each day's prediction from the others (n,); NaN where there are no others."""
-    if np.unique(day).size < 2:
-        return np.full(day.size, np.nan)
-    error, sigma = leave_out(solution, day)
-    return np.asarray(error / sigma)
+    """Errors of each day's prediction from the others (n,); NaN where the others do not predict it.
+
+    They do not where there are none, or where it alone sees a fixed effect: the first day of an epoch.
+    """
+    seen = np.abs(solution.fixed) > 0
+    alone = [np.unique(day[column]) for column in seen.T]
+    lost = [days[0] for days in alone if days.size == 1]
+    others = np.setdiff1d(day, lost) if np.unique(day).size > 1 else np.zeros(0)
+    out = np.full(day.size, np.nan)
+    error, sigma = leave_out(solution, day, others)
+    predicted = np.isin(day, others)
+    out[predicted] = error[predicted] / sigma[predicted]
+    return out
 
 
 def cross_fitted_inflation(raw: np.ndarray, group: np.ndarray) -> np.ndarray:
     """For each observation the inflation (≥ 1) found on the groups other than its own (n,)."""
     out = np.ones(raw.size)
     for label in np.unique(group):
-        others = raw[group != label]
+        others = raw[(group != label) & np.isfinite(raw)]
         if others.size:
             out[group == label] = max(1.0, float(np.mean(others**2)))
     return out

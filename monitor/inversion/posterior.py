@@ -16,7 +16,7 @@ from monitor.errors import NumericalError
 from monitor.inversion import hyper
 from monitor.inversion.components import cholesky_or_error
 from monitor.inversion.covariance import Kronecker
-from monitor.inversion.diagnostics import Diagnostics, diagnose
+from monitor.inversion.diagnostics import Diagnostics, diagnose, left_out_variance
 from monitor.inversion.flat import Prepared, prepare
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.robust import solve_student_t
@@ -71,6 +71,11 @@ class Posterior:
     def on(self, problem: InverseProblem) -> Posterior:
         """Another problem (a subset of the observations) at the same hyperparameters."""
         return replace(self, problem=problem).at(self.values)
+
+    def inflation_of(self, residual: np.ndarray) -> float:
+        """The inflation that another residual (n,) asks for: of the data less what was explained since."""
+        solution = solve_factored(self.solution.lower, residual, self.problem.reference_effects)
+        return float(np.fmax(1.0, left_out_variance(self.problem, solution)))
 
     def to_dataset(
         self, regions: xr.Dataset | None = None, transport: TransportScale | None = None

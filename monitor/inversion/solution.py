@@ -184,7 +184,9 @@ def estimate_totals(
     return TotalEstimate(gain @ solution.residual, covariance, prior_covariance, gain)
 
 
-def leave_out(solution: Solution, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def leave_out(
+    solution: Solution, groups: np.ndarray, labels: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Leave-group-out residuals and their standard deviations, in closed form.
 
     For a group I: e_I = [P_II]⁻¹ (P r)_I with covariance [P_II]⁻¹; equal to a refit without the group
@@ -194,14 +196,17 @@ def leave_out(solution: Solution, groups: np.ndarray) -> tuple[np.ndarray, np.nd
     ----------
     groups : (n,)
         A label per observation (its day, its station).
+    labels
+        The groups that are left out, each alone; all if absent.
 
     Returns
     -------
     residual, sigma : (n,), (n,)
+        NaN in groups that are not left out.
     """
-    residual, sigma = np.empty(groups.size), np.empty(groups.size)
+    residual, sigma = np.full(groups.size, np.nan), np.full(groups.size, np.nan)
     precision = solution.precision
-    for label in np.unique(groups):
+    for label in np.unique(groups) if labels is None else labels:
         rows = np.flatnonzero(groups == label)
         block = precision[np.ix_(rows, rows)]
         lower = cholesky_or_error(block, f"the precision of group {label}")

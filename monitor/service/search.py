@@ -64,7 +64,7 @@ def find_sources(section: ScanSection, posterior: Posterior, inversion: Inversio
     search = prepared(scope, posterior, section.draws, seed)
     days = scope.bins.size * scope.bins.hours / 24.0
     events = []
-    for event in find_events(search, problem.residual, section.false_alarm):
+    for event in find_events(search, problem.residual, section.false_alarm, inflate=posterior.inflation_of):
         checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
         value = event.hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
         rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days)}

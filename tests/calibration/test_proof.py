@@ -10,13 +10,14 @@ from click.testing import CliRunner
 
 from monitor.calibration.bench import Bench
 from monitor.calibration.campaign import calibrate
+from monitor.calibration.experiments import EXPERIMENTS
 from monitor.calibration.proof import proof
 from monitor.calibration.reference_network import reference_network
 from monitor.calibration.runner import run
 from monitor.cli import group
 
 QUICK = ("right model", "margins", "power", "prior")
-SLOW = {"wrong model": "not in the short version"}
+SLOW = {name: "not in the short version" for name in EXPERIMENTS if name not in QUICK}
 TWINS = 40
 
 

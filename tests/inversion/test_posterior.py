@@ -191,6 +191,18 @@ def test_inflation_is_judged_on_other_weeks_than_it_was_found_on():
     np.testing.assert_allclose(cross_fitted_inflation(raw, np.zeros(4)), 1.0)
 
 
+def test_the_only_day_of_an_epoch_is_not_predicted_from_the_others():
+    two = {"first": interval(0, 7), "second": interval(7, 1)}
+    problem = make_world(0, days=8, epochs=two).problem()
+    posterior = solve(problem)
+    day = np.floor(problem.table.hours / 24.0)
+    known = np.isfinite(posterior.diagnostics.standardised)
+    assert not known[day == day.max()].any()
+    assert known[day < day.max()].all()
+    assert np.isfinite(posterior.inflation)
+    assert 0.0 < posterior.diagnostics.loo_coverage <= 1.0
+
+
 def test_under_the_right_model_left_out_days_have_the_spread_they_claim():
     squares, inside = [], []
     for seed in range(12):
