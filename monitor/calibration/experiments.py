@@ -57,6 +57,20 @@ def wrong_model(bench: Bench, streams: Streams) -> Record:
     return _fitted(bench, solve_problem(problem), truth, streams, ensemble=True)
 
 
+def wrong_model_claims(bench: Bench, streams: Streams) -> Record:
+    """A claim whose truth is its margin, and one that is true, put to worlds of another transport."""
+    network, claim = bench.network, bench.claim_of(2)
+    assert network.other_transport is not None
+    found: Record = {}
+    for name, change in (("margin", -claim.width), ("claim", claim.value)):
+        rng = streams(f"wrong model, {name}")
+        truth = draw_truth(network, rng, epoch_totals(network, change))
+        moved = network.other_transport(rng)
+        posterior = solve_problem(observe(network, truth, rng, jacobians=moved, stretch=STRETCH))
+        found[name] = _said(panel(network, claim.kind, posterior, ensemble=True).judge(claim, posterior))
+    return found
+
+
 def margins(bench: Bench, streams: Streams) -> Record:
     """A claim of twice the detectable change whose truth is nothing, half of its margin, and the margin."""
     claim = bench.claim_of(2)
@@ -191,6 +205,7 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
     "right model": right_model,
     "right model, fitted": right_model_fitted,
     "wrong model": wrong_model,
+    "wrong model, claims": wrong_model_claims,
     "margins": margins,
     "power": power,
     "looks": daily_looks,
@@ -201,16 +216,18 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
 
 
 #: Experiments that are done on one city of so many only: they are slow, and have no target.
-EVERY: Mapping[str, int] = {"right model, fitted": 4}
+EVERY: Mapping[str, int] = {"right model, fitted": 4, "wrong model, claims": 4}
 
 
 def refusals(network: Network) -> dict[str, str]:
     """Experiments that a network cannot be put to, with the reason."""
-    out = {}
+    out: dict[str, str] = {}
     if network.other_transport is None:
-        out["wrong model"] = "the footprints of this city cannot be made with another transport"
+        why = "the footprints of this city cannot be made with another transport"
+        out |= dict.fromkeys(("wrong model", "wrong model, claims"), why)
     if len(network.epochs) < 2:
-        out |= dict.fromkeys(("margins", "power", "looks", "prior"), "a change needs two epochs")
+        of_change = ("wrong model, claims", "margins", "power", "looks", "prior")
+        out |= dict.fromkeys(of_change, "a change needs two epochs")
     if len(network.epochs) < 3:
         out["uneven years"] = "a trend needs three epochs"
     return out

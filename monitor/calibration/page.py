@@ -62,7 +62,11 @@ def _verdict(rows: Sequence[Row]) -> str:
         for part in row.parts
         if part.met is False
     ]
-    return "All targets are met." if not missed else f"Missed: {'; '.join(missed)}."
+    if missed:
+        return f"Missed: {'; '.join(missed)}."
+    if any(row.met is None for row in rows):
+        return "No target is missed; open ones need more cities, or do not apply to this network."
+    return "All targets are met."
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -12,6 +12,7 @@ from monitor.calibration.network import KINDS
 from monitor.calibration.reliability import reliability_parts
 from monitor.calibration.rows import (
     CITIES,
+    NO_TARGET,
     Part,
     Records,
     Row,
@@ -50,7 +51,8 @@ def also(records: Records, refused: Mapping[str, str]) -> list[Row]:
     """Figures beside the proof, of worlds and rules that its targets are not stated for."""
     rows = _rows(_BESIDE, records, refused)
     return [
-        replace(r, parts=tuple(replace(p, target="–", met=None, bounds=None) for p in r.parts)) for r in rows
+        replace(r, parts=tuple(replace(p, target=NO_TARGET, met=None, bounds=None) for p in r.parts))
+        for r in rows
     ]
 
 
@@ -59,7 +61,7 @@ def _rows(rules: Sequence[_Rule], records: Records, refused: Mapping[str, str]) 
         Row(
             rule.key,
             rule.title,
-            (absent("–", "–", refused[rule.experiment]),)
+            (absent(NO_TARGET, NO_TARGET, refused[rule.experiment]),)
             if rule.experiment in refused
             else tuple(rule.parts([record for record in records if rule.experiment in record])),
         )
@@ -156,6 +158,15 @@ def _prior(records: Records) -> list[Part]:
     return parts
 
 
+def _wrong_claims(records: Records) -> list[Part]:
+    false, true = (_answers(records, "wrong model, claims", case) for case in ("margin", "claim"))
+    return [
+        counted("supported, truth exactly the margin", [a == SUPPORTED for a in false], 0, 18),
+        counted("contradicted, truth as claimed (2 × detectable)", [a == CONTRADICTED for a in true], 0, 18),
+        counted("supported, truth as claimed", [a == SUPPORTED for a in true], 0),
+    ]
+
+
 def _answers(records: Records, experiment: str, case: str) -> list[str]:
     return [said["verdict"] for said in column(records, experiment, case)]
 
@@ -177,7 +188,7 @@ def _yearly(part: Part, days: float) -> list[Part]:
     if part.estimate is None or part.interval is None:
         return []
     rate, low, high = (alarms_a_year(share, days) for share in (part.estimate, *part.interval))
-    return [Part("per year of operation", "–", rate, (low, high), n=part.n)]
+    return [Part("per year of operation", NO_TARGET, rate, (low, high), n=part.n)]
 
 
 def _checked(records: Records) -> list[Part]:
@@ -206,6 +217,12 @@ _BESIDE: Final = (
     ),
     _Rule("uneven_years", "Underlying trend of years that scatter by 5 %", "uneven years", _uneven),
     _Rule("checked_sources", "Sources that pass every cross-check as well", "sources", _checked),
+    _Rule(
+        "wrong_claims",
+        "Claims of change under the wrong model, by the ensemble",
+        "wrong model, claims",
+        _wrong_claims,
+    ),
     _Rule(
         "right_model_fitted",
         "Right model, its scales found from the data: intervals that cover the truth",

@@ -1,7 +1,8 @@
 """The proof as rows: what was counted, what it should be, and whether it is.
 
-Targets are stated for 400 cities.  With that many they are held to the letter; with fewer or more, a row is
-met while its 95 % interval (Clopper & Pearson 1934) reaches into the target's range of rates.
+Targets are stated for 400 cities.  With that many or more they are held to the letter, as rates; with fewer,
+a row is met when its 95 % interval (Clopper & Pearson 1934) lies inside the target's range of rates, missed
+when it lies outside, and open else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from scipy.stats import beta
 Records = Sequence[Mapping[str, Any]]
 #: Cities that the targets are stated for.
 CITIES: Final = 400
+#: In place of a target, of what is only told.
+NO_TARGET: Final = "–"
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether all parts that apply are met; `None` when none applies."""
+        """Whether all parts that apply are met; `None` when none applies, or one is open and none missed."""
         known = [part.met for part in self.parts if part.met is not None]
-        return all(known) if known else None
+        is_open = any(p.met is None and p.n is not None and p.target != NO_TARGET for p in self.parts)
+        return None if not known or (is_open and all(known)) else all(known)
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -104,10 +108,12 @@ def counted(name: str, hits: Sequence[bool], least: int, most: int = CITIES) -> 
     limits = f"≤ {most}" if least == 0 else f"≥ {least}" if most == CITIES else f"{least}–{most}"
     interval = clopper_pearson(count, n)
     low, high = least / CITIES, most / CITIES
-    exact = least <= count <= most
     share = count / n
     room = min(share - low if least else np.inf, high - share if most < CITIES else np.inf)
-    met = exact if n == CITIES else interval[1] >= low and interval[0] <= high
+    met: bool | None = low <= share <= high
+    if n < CITIES:
+        apart = interval[1] < low or interval[0] > high
+        met = False if apart else True if low <= interval[0] and interval[1] <= high else None
     return Part(name, f"{limits} of {CITIES}", share, interval, met, count, n, float(room), (least, most))
 
 
