@@ -14,6 +14,7 @@ from math import hypot, isfinite
 
 from monitor import units
 from monitor.compare.verdict import Comparison
+from monitor.domain import Interval
 from monitor.errors import UnitError
 
 EQUAL, DECLARED, MISMATCH = "equal", "declared", "mismatch"
@@ -169,6 +170,34 @@ def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Compa
     used = [item.detail for item in items if item.status == DECLARED]
     extra = [a for a in _adjustments(statement) if not any(a.text in detail for detail in used)]
     return (*items, *(Comparison("other", DECLARED, _with_sd(a), a.relative_sd) for a in extra))
+
+
+def compare_source(
+    species: str, ours: str, cell: str, period: Interval | None, seen: Interval
+) -> tuple[Comparison, ...]:
+    """The same of a source, which has a gas, a place and perhaps a period.
+
+    Parameters
+    ----------
+    species, ours
+        Gas claimed, and estimated.
+    cell
+        What the claimed place lies in.
+    seen
+        What the data hold.
+    """
+    same = species == ours
+    detail = f"{ours} on both sides" if same else f"{species} against {ours}"
+    items = [Comparison("gas", EQUAL if same else MISMATCH, detail), Comparison("place", EQUAL, cell)]
+    if period is None:
+        items.append(Comparison("period", EQUAL, f"none is claimed; any time of {seen}"))
+    elif seen.contains(period):
+        items.append(Comparison("period", EQUAL, str(period)))
+    elif seen.overlaps(period):
+        items.append(Comparison("period", DECLARED, f"of {period} only what lies in {seen}"))
+    else:
+        items.append(Comparison("period", MISMATCH, f"{period} claimed, the data are of {seen}"))
+    return tuple(items)
 
 
 def is_comparable(items: Iterable[Comparison]) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from monitor.compare.kernels import run_maxima
-from monitor.compare.statistics import Z
+from monitor.compare.statistics import LEVEL, quantile
 from monitor.compare.windows import Windows
 from monitor.inversion.solution import Solution, solve_factored
 from monitor.inversion.threads import in_parts
@@ -37,6 +37,8 @@ _BLIND = 1e-10
 FALSE_ALARM = 0.05
 #: Cells that are worked on together.
 _CELLS = 32
+#: Draws of a strength: at least, in both tails together, and at most.
+_DRAWS, _TAIL_DRAWS, _MOST_DRAWS = 40_000, 200, 2_000_000
 _DAYS_A_YEAR = 365.25
 
 Progress = Callable[[int, int], None]
@@ -121,19 +123,26 @@ class Hit:
         count = int(np.searchsorted(np.cumsum(weight[order]), share)) + 1
         return np.asarray(cells[order[:count]])
 
-    def interval(self, scale_sd: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-        """Strength: median, σ and 95 % interval over place, dates and the transport's scale.
+    def interval(
+        self, scale_sd: float, rng: np.random.Generator, level: float = LEVEL
+    ) -> tuple[float, float, float, float]:
+        """Strength: median, σ and interval at `level` over place, dates and the transport's scale.
 
-        Unbounded when no window of the search would show a source.
+        Unbounded when no window of the search would show a source, and at a level above 99.99 %, whose tails
+        are not drawn often enough.
         """
         if not np.isfinite(self.sigmas).all():
             return np.nan, np.inf, -np.inf, np.inf
-        n = 40_000
+        # an early look of very many may be granted less than a float tells from nothing
+        wanted = _TAIL_DRAWS / max(1.0 - level, np.finfo(float).eps)
+        n = round(min(max(wanted, _DRAWS), _MOST_DRAWS))
         pick = rng.choice(self.weights.size, size=n, p=self.weights / self.weights.sum())
         draws = self.strengths[pick] + self.sigmas[pick] * rng.standard_normal(n)
         # the truth is the estimate over a factor 1 + ε: log-normal keeps it positive
         draws *= np.exp(scale_sd * rng.standard_normal(n))
-        low, high = np.quantile(draws, [0.025, 0.975])
+        low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2])
+        if round(wanted) > n:
+            low, high = -np.inf, np.inf
         return float(np.median(draws)), float(draws.std()), float(low), float(high)
 
 
@@ -384,11 +393,20 @@ def alarms_a_year(p_value: float, days: float) -> float:
     return p_value * _DAYS_A_YEAR / days
 
 
-def upper_limit(hit: Hit, scale_sd: float) -> float:
+def upper_limit(hit: Hit, scale_sd: float, level: float = LEVEL) -> float:
     """The strength that a source at the best cell stays below, whichever of the windows it filled.
 
-    The largest of the windows' upper 95 % limits: the limit in the window that happened to fit best says
-    nothing of a shorter source at another time.  Infinite when a window would show nothing.
+    The largest of the windows' upper limits, of two-sided intervals at `level`: the limit in the window that
+    happened to fit best says nothing of a shorter source at another time.  Infinite when a window would show
+    nothing.
+
+    The transport's error scales the source that is there, not its estimate f ± σ, so the limit solves
+    L = f + z √(σ² + (sd L)²); with q = 1 − (z sd)² it is L = (f + z √(q σ² + (sd f)²)) / q, and there is none
+    when z sd ≥ 1 (Fieller 1954).
     """
     value, sigma = hit.limits.T
-    return float(np.max(value + Z * np.hypot(sigma, scale_sd * value)))
+    z = quantile(level)
+    left = 1.0 - (z * scale_sd) ** 2
+    if not left > 0.0:  # z is infinite where a look is granted nothing
+        return np.inf
+    return float(np.max(value + z * np.hypot(np.sqrt(left) * sigma, scale_sd * value)) / left)

@@ -28,6 +28,7 @@ REASONS: Mapping[str, str] = {
     "poor-fit": "The model does not predict left-out days as well as it says it does.",
     "pattern-dependent": "A true change laid out in another pattern would show as less than 80 % of itself, "
     "or as more than 125 %.",
+    "stronger-than-claimed": "There is a source, but the interval of its strength is above the claim.",
     NOT_DUE: "The claim is judged on its declared dates alone: looked at daily, any claim comes true once.",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import hypot
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -252,6 +253,11 @@ class InversionSection(Model):
     transport_epoch_sd: NonNegative = Field(
         0.0, description="1σ of a multiplicative transport error that differs between epochs"
     )
+
+    @property
+    def transport_sd(self) -> float:
+        """1σ of both multiplicative transport errors together, for one time."""
+        return hypot(self.transport_scale_sd, self.transport_epoch_sd)
 
 
 class EnsembleSection(Model):

@@ -22,6 +22,8 @@ from monitor.inversion.posterior import Posterior
 from monitor.inversion.problem import InverseProblem
 
 _KM_PER_DEGREE = 111.195
+#: A place on the edge of the grid lies in it, whatever the last digit says.
+_HALF = 0.5 + 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def find_sources(section: ScanSection, posterior: Posterior, inversion: Inversio
     events = []
     for event in find_events(search, problem.residual, section.false_alarm, inflate=posterior.inflation_of):
         checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
-        value = event.hit.interval(inversion.transport_scale_sd, np.random.default_rng(seed))
+        value = event.hit.interval(inversion.transport_sd, np.random.default_rng(seed))
         rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days)}
         events.append(_event_json(event, value, scope, problem) | rate | _checks_json(checks))
     windows = reference_windows(search.windows, round(section.source_days * 24.0 / scope.bins.hours))
@@ -184,8 +186,8 @@ def nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: str
     grid = posterior.problem.grid
     column, row = int(np.abs(grid.lon_deg - lon_deg).argmin()), int(np.abs(grid.lat_deg - lat_deg).argmin())
     if (
-        abs(grid.lon_deg[column] - lon_deg) > grid.lon_step_deg
-        or abs(grid.lat_deg[row] - lat_deg) > grid.lat_step_deg
+        abs(grid.lon_deg[column] - lon_deg) > _HALF * grid.lon_step_deg
+        or abs(grid.lat_deg[row] - lat_deg) > _HALF * grid.lat_step_deg
     ):
         raise InputError(
             f"the place of '{name}' lies outside the grid",

@@ -7,16 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from monitor import units
+from monitor.compare.comparable import MISMATCH, compare_source, is_comparable
 from monitor.compare.crosschecks import Checks, check
 from monitor.compare.detectable import detectable_strengths
 from monitor.compare.events import Event
 from monitor.compare.sources import upper_limit
 from monitor.compare.statistics import LEVEL, Estimate
-from monitor.compare.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Verdict
+from monitor.compare.verdict import CONTRADICTED, NOT_COMPARABLE, SUPPORTED, UNDECIDED, Comparison, Verdict
 from monitor.compare.windows import Windows
 from monitor.config import ClaimSection, InversionSection, ScanSection
-from monitor.domain import Interval
-from monitor.errors import InputError
+from monitor.domain import Interval, iso_z
 from monitor.inversion.posterior import Posterior
 from monitor.service.search import Scope, dates_of, nearest_cell, prepared, prior_sd, scope_at
 
@@ -42,45 +42,68 @@ def judge_source(
 ) -> dict[str, object]:
     """ "There is a source at this place": supported when its family-wise p is at most 1 − `level`.
 
-    And no instrument, nor the inflow, explains it as well.  Contradicted only when a strength is claimed and
-    the 95 % upper limit is below it.
+    And no instrument, nor the inflow, explains it as well, and the interval of the strength holds the one
+    claimed, if one is.  Contradicted only when a strength is claimed and the upper limit is below it,
+    whatever else is seen.  Interval and limit are those of `level`.
     """
     problem = posterior.problem
     cell = nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
     section = ScanSection.model_validate(_CLAIM | {"species": claim.species})
     scope = scope_at(section, posterior, np.array([cell]))
+    unit = units.strength_unit(claim.species)
+    items = _gate(claim, posterior, cell, scope)
+    if not is_comparable(items):
+        lost = tuple(f"{c.item}: {c.detail}" for c in items if c.status == MISMATCH)
+        return Verdict(NOT_COMPARABLE, lost, _claim_json(claim), unit, comparability=items).as_json()
     if claim.period is not None:
         scope = _within(scope, Interval.parse(*claim.period))
     search = prepared(scope, posterior, section.draws, seed)
     hit = search.look(problem.residual)
-    scale_sd = inversion.transport_scale_sd
-    value, sigma, low, high = hit.interval(scale_sd, np.random.default_rng(seed))
+    scale_sd = inversion.transport_sd
+    estimate = Estimate(*hit.interval(scale_sd, np.random.default_rng(seed), level), level)
     event = Event(search, hit, ((hit.cell, hit.window),), hit.p_value)
     checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
     detectable = float(detectable_strengths(search, np.unique(hit.windows), draws=section.draws)[0])
-    if hit.p_value <= 1.0 - level + _ROUNDING:
-        answer, reasons = _if_seen(checks)
+    answer: str
+    reasons: tuple[str, ...]
+    if claim.value is not None and upper_limit(hit, scale_sd, level) < claim.value:
+        answer, reasons = CONTRADICTED, ()
+    elif hit.p_value <= 1.0 - level + _ROUNDING:
+        answer, reasons = _if_seen(claim, checks, estimate)
     else:
-        answer, reasons = _if_unseen(claim, upper_limit(hit, scale_sd), detectable)
+        answer, reasons = _if_unseen(claim, detectable)
     return Verdict(
         answer=answer,
         reasons=reasons,
         claim=_claim_json(claim, dates_of(hit, search.windows, scope.bins)),
-        unit=units.strength_unit(claim.species),
-        estimate=Estimate(value, sigma, low, high),
+        unit=unit,
+        estimate=estimate,
+        comparability=items,
         detectable=detectable,
         share_from_data=1.0,
         responses={"the source itself": 1.0},
         uncertainty_rule=(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ) is multiplied in; the false-alarm probability covers "
-            f"all {search.windows.count} windows together."
+            f"transport error of {scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "
+            "multiplies the estimate in the interval, the strength under test in the upper limit; the "
+            f"false-alarm probability covers all {search.windows.count} windows together."
         ),
         false_alarm=hit.p_value,
     ).as_json()
 
 
-def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object]:
+def _gate(claim: ClaimSection, posterior: Posterior, cell: int, scope: Scope) -> tuple[Comparison, ...]:
+    grid = posterior.problem.grid
+    row, column = divmod(cell, grid.shape[1])
+    where = f"{claim.lon_deg}, {claim.lat_deg} lies in the cell of row {row}, column {column} of the grid"
+    seen = Interval.parse(iso_z(scope.bins.start[0]), iso_z(scope.bins.end[-1]))
+    period = None if claim.period is None else Interval.parse(*claim.period)
+    return compare_source(claim.species, posterior.problem.species, where, period, seen)
+
+
+def _claim_json(
+    claim: ClaimSection, dates: tuple[str | None, str | None] = (None, None)
+) -> dict[str, object]:
     return {
         "kind": "source",
         "statement": claim.statement,
@@ -96,29 +119,25 @@ def _claim_json(claim: ClaimSection, dates: tuple[str, str]) -> dict[str, object
     }
 
 
-def _if_seen(checks: Checks) -> tuple[str, tuple[str, ...]]:
-    """Supported, unless one instrument or the inflow may be what is seen."""
+def _if_seen(claim: ClaimSection, checks: Checks, estimate: Estimate) -> tuple[str, tuple[str, ...]]:
+    """Supported, unless one instrument or the inflow may be what is seen, or its strength is another."""
     doubts = tuple(dict.fromkeys(_REASONS[code] for code in checks.reasons if code in _REASONS))
+    if claim.value is not None and claim.value < estimate.low:
+        doubts += ("stronger-than-claimed",)
+    elif claim.value is not None and claim.value > estimate.high:
+        doubts += ("too-little-data",) if "too-little-data" not in doubts else ()
     return (UNDECIDED, doubts) if doubts else (SUPPORTED, ())
 
 
-def _if_unseen(claim: ClaimSection, limit: float, detectable: float) -> tuple[str, tuple[str, ...]]:
-    if claim.value is None:
+def _if_unseen(claim: ClaimSection, detectable: float) -> tuple[str, tuple[str, ...]]:
+    if claim.value is None or detectable <= claim.value:
         return UNDECIDED, ("too-little-data",)
-    if limit < claim.value:
-        return CONTRADICTED, ()
-    return UNDECIDED, ("too-little-data",) if detectable <= claim.value else ("below-detectable-change",)
+    return UNDECIDED, ("below-detectable-change",)
 
 
 def _within(scope: Scope, period: Interval) -> Scope:
-    """The scope of the one window that a claim states; `InputError` when the data do not reach it."""
+    """The scope of the one window that a claim states."""
     inside = (scope.bins.start < period.end64) & (scope.bins.end > period.start64)
-    if not inside.any():
-        raise InputError(
-            "the data do not reach the period of a claimed source",
-            expected=str(period),
-            found=f"{scope.bins.start[0]} … {scope.bins.end[-1]}",
-        )
     first, last = np.flatnonzero(inside)[[0, -1]]
     windows = Windows.of_runs(scope.bins.size, np.array([[first, last + 1]]))
     return replace(scope, candidates=replace(scope.candidates, windows=windows))

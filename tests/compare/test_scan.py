@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from scipy.stats import norm
 from small_worlds import GRID, interval, make_world
 
 from monitor.compare.sources import (
     Candidates,
+    Hit,
     Search,
     alarms_a_year,
     prepare,
@@ -235,6 +239,39 @@ def test_a_place_that_no_footprint_touches_has_no_limit(search):
     assert hit.p_value == 1.0
     assert hit.interval(0.1, np.random.default_rng(0))[2:] == (-np.inf, np.inf)
     assert upper_limit(hit, 0.1) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "sigma", "scale_sd", "limit"),
+    [(1.0, 1.0, 0.3, 4.11), (10.0, 2.0, 0.3, 25.5), (10.0, 2.0, 0.0, 13.92), (10.0, 2.0, 0.52, np.inf)],
+)
+def test_a_limit_is_the_strength_whose_own_transport_error_just_allows_the_estimate(
+    search, value, sigma, scale_sd, limit
+):
+    hit = one_place(search, 7, [(4, 9)]).look(world_with(search, np.random.default_rng(4), 7, (4, 9), 2.0))
+    known = replace(hit, limits=np.array([[value, sigma]]))
+    assert upper_limit(known, scale_sd) == pytest.approx(limit, rel=1e-3)
+
+
+@given(st.floats(-50, 50), st.floats(0.1, 20), st.floats(0, 0.24), st.sampled_from([0.5, 0.95, 0.99, 0.9999]))
+def test_a_limit_solves_its_equation_at_every_level(value, sigma, scale_sd, level):
+    none = np.zeros(0)
+    hit = Hit(0, 0, 0.0, 1.0, none, none, none, none, none, np.nan, np.array([[value, sigma]]))
+    limit = upper_limit(hit, scale_sd, level)
+    beyond = norm.ppf(0.5 + level / 2) * np.hypot(sigma, scale_sd * limit)
+    assert limit - value == pytest.approx(beyond, rel=1e-6, abs=1e-9)
+
+
+def test_the_interval_is_that_of_the_level_or_is_not_stated(search):
+    hit = one_place(search, 7, [(4, 9)]).look(world_with(search, np.random.default_rng(4), 7, (4, 9), 2.0))
+    f, s = hit.limits[0]
+    for level in (0.8, 0.95, 0.9999):
+        low, high = hit.interval(0.0, np.random.default_rng(0), level)[2:]
+        z = norm.ppf(0.5 + level / 2)
+        assert (low, high) == pytest.approx((f - z * s, f + z * s), abs=0.2 * s if level > 0.95 else 0.06 * s)
+    for level in (1 - 1e-7, 1.0):
+        assert hit.interval(0.0, np.random.default_rng(0), level)[2:] == (-np.inf, np.inf)
+    assert upper_limit(hit, 0.0, 1.0) == upper_limit(hit, 0.1, 1.0) == np.inf
 
 
 def test_the_upper_limit_holds_for_a_source_in_any_of_the_windows(search):

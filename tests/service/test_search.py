@@ -10,6 +10,7 @@ from small_worlds import GRID, interval, make_world
 
 from monitor import units
 from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.errors import InputError
 from monitor.inversion import FluxBlock, Posterior, solve
 from monitor.service.search import find_sources
 from monitor.service.source_claims import judge_source
@@ -86,6 +87,84 @@ def test_a_claimed_period_is_the_one_window_looked_at(air, unit):
     assert (inside["start"], inside["end"]) == ("2023-03-05T00:00:00Z", "2023-03-10T00:00:00Z")
     later = judge_source(claim(period=["2023-03-11", "2023-03-14"], value=20 * unit), there, INVERSION, 0)
     assert later["verdict"] == "contradicted"
+
+
+def test_a_claimed_strength_is_supported_only_where_the_air_allows_it(air, unit):
+    there = with_source(air, 3 * unit)
+    low, high = judge_source(claim(), there, INVERSION, 0)["interval"]
+    answers = {
+        times: judge_source(claim(value=times * unit), there, INVERSION, 0)
+        for times in (0.1, 3, 10, 100, 1000)
+    }
+    assert low < 3 * unit < high
+    assert [(a["verdict"], a["reasons"]) for a in answers.values()] == [
+        ("undecided", ["stronger-than-claimed"]),
+        ("supported", []),
+        ("contradicted", []),
+        ("contradicted", []),
+        ("contradicted", []),
+    ]
+    # between the interval, f e^(z sd), and the limit, f / (1 − z sd), is room where the transport errs much
+    loose = INVERSION.model_copy(update={"transport_scale_sd": 0.3})
+    above = judge_source(
+        claim(value=1.05 * judge_source(claim(), there, loose, 0)["interval"][1]), there, loose, 0
+    )
+    assert (above["verdict"], above["reasons"]) == ("undecided", ["too-little-data"])
+
+
+def test_the_level_of_the_look_moves_the_interval_and_what_is_contradicted(air, unit):
+    empty, usual, strict = with_source(air, 0.0), 0.95, 0.9999
+
+    def judged(strength, level):
+        return judge_source(claim(value=strength), empty, INVERSION, 0, level)
+
+    def turns(level):
+        """The least strength that is contradicted."""
+        least, most = 0.1 * unit, 10 * unit
+        for _ in range(6):
+            middle = np.sqrt(least * most)
+            if judged(middle, level)["verdict"] == "contradicted":
+                most = middle
+            else:
+                least = middle
+        return most
+
+    between = np.sqrt(turns(usual) * turns(strict))
+    assert judged(between, usual)["verdict"] == "contradicted"
+    assert judged(between, strict)["verdict"] == "undecided"
+    wide, narrow = judged(between, strict), judged(between, usual)
+    assert (narrow["level"], wide["level"]) == (usual, strict)
+    assert wide["interval"][0] < narrow["interval"][0] and narrow["interval"][1] < wide["interval"][1]
+
+
+def test_both_transport_errors_count_together_and_are_printed(air, unit):
+    """Of 3 % and 4 % as of 5 %."""
+    both = INVERSION.model_copy(update={"transport_scale_sd": 0.03, "transport_epoch_sd": 0.04})
+    there = with_source(air, 3 * unit)
+    one, other = (judge_source(claim(), there, inversion, 0) for inversion in (INVERSION, both))
+    assert one["interval"] == pytest.approx(other["interval"]) and "5%" in other["uncertainty_rule"]
+    huge = INVERSION.model_copy(update={"transport_scale_sd": 0.0, "transport_epoch_sd": 0.6})
+    assert judge_source(claim(value=1e3 * unit), there, huge, 0)["verdict"] != "contradicted"
+    section = ScanSection.model_validate(
+        {"species": "co2", "max_days": 8, "draws": 100, "places": [[LON, LAT]]}
+    )
+    (narrow,), (wide,) = (find_sources(section, there, inversion, 0).events for inversion in (both, huge))
+    assert narrow["interval"][1] < wide["interval"][1]
+
+
+def test_the_gate_asks_for_gas_place_and_period(air):
+    def items(**changes):
+        found = judge_source(claim(**changes), with_source(air, 0.0), INVERSION, 0)
+        return found, {item["item"]: item["status"] for item in found["comparability"]}
+
+    assert items()[1] == {"gas": "equal", "place": "equal", "period": "equal"}
+    assert items(period=["2023-03-10", "2023-04-10"])[1]["period"] == "declared"
+    other, asked = items(species="ch4")
+    assert (other["verdict"], asked["gas"]) == ("not comparable", "mismatch")
+    late, asked = items(period=["2024-03-10", "2024-04-10"])
+    assert (late["verdict"], asked["period"]) == ("not comparable", "mismatch")
+    with pytest.raises(InputError, match="outside the grid"):
+        judge_source(claim(lat_deg=float(GRID.lat_deg.max()) + 0.6 * GRID.lat_step_deg), air, INVERSION, 0)
 
 
 def test_one_instrument_with_a_sample_or_two_is_no_support():
