@@ -17,7 +17,7 @@ _HOURS_PER_YEAR = 365.25 * 24.0
 
 
 def detectable_before(quantity: Quantity, members: Sequence[Estimator], level: float = LEVEL) -> float:
-    """The detectable change, trend or departure from H and Ψ alone: no observation is looked at.
+    """The detectable change, trend or departure from H and Ψ: no observation but for fitted scales.
 
     The totals are those of each member's own map, the same in all epochs; the variance is the mean of the
     members', at the least favourable correlation of a shared transport error.  The scatter of years, which
