@@ -7,12 +7,12 @@ An item about which neither side says anything is left out: it was not checked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import hypot, isfinite
 
 from monitor import units
+from monitor.compare.adjustments import Adjustment, adjustments_of, declares, remedy
 from monitor.compare.verdict import Comparison
 from monitor.domain import Interval
 from monitor.errors import UnitError
@@ -27,45 +27,6 @@ LEAST_OVERLAP = 0.9
 MAGNITUDE_FACTOR = 5.0
 #: Coverage of one standard deviation of a normal distribution.
 ONE_SIGMA = 0.6827
-
-#: What declares a difference: item of the gate → words, one of which the adjustment's text must hold.
-WORDS: dict[str, tuple[str, ...]] = {
-    "gas": ("co2e",),
-    "gwp": ("gwp",),
-    "scope": ("scope",),
-    "biogenic part": ("biogenic",),
-    "respiration": ("respiration",),
-    "region": ("area",),
-    "period": ("year",),
-    "months": ("month", "season", "year"),
-    "hours": ("hour",),
-    "coverage": ("coverage",),
-    "denominator": ("denominator",),
-    "base": ("base",),
-    "calibration scale": ("scale",),
-    "magnitude": ("magnitude",),
-    "epochs: months": ("month",),
-    "epochs: hours": ("hour",),
-    "epochs: network": ("network", "station"),
-    # what only the row of a table is asked, in monitor.compare.tables; no word declares a missing amount
-    "amount": (),
-    "place": (),
-    "sector": ("sector",),
-    "protocol": ("protocol",),
-    "arithmetic": ("total",),
-    "accounts": ("year",),
-}
-
-
-@dataclass(frozen=True)
-class Adjustment:
-    """A declared difference: its text, and what it adds to the uncertainty.
-
-    `relative_sd` is 1σ as a fraction of the quantity, independent of everything else; 0 where it has none.
-    """
-
-    text: str
-    relative_sd: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,7 +92,8 @@ class Estimand:
         Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12),
         empty when they are all there or not known.
     biogenic_in_block, respiration_in_block
-        Whether these are in the total; `None`: not stated, and not asked.
+        Whether these are in the total.  `None`: nothing in the state tells them apart; of the biogenic part
+        that is said, of respiration it is not asked.
     hours, day_factors
         Hours used; whether the hours not sampled follow declared factors.
     is_level
@@ -150,7 +112,7 @@ class Estimand:
     species: str
     region_area_km2: float | None
     years: tuple[int, ...]
-    biogenic_in_block: bool
+    biogenic_in_block: bool | None
     hours: str
     is_level: bool
     day_factors: bool = False
@@ -168,7 +130,7 @@ def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Compa
     """The list of items, each with its status."""
     items = [item for ask in _QUESTIONS if (item := ask(statement, estimand)) is not None]
     used = [item.detail for item in items if item.status == DECLARED]
-    extra = [a for a in _adjustments(statement) if not any(a.text in detail for detail in used)]
+    extra = [a for a in adjustments_of(statement.adjustments) if not any(a.text in detail for detail in used)]
     return (*items, *(Comparison("other", DECLARED, _with_sd(a), a.relative_sd) for a in extra))
 
 
@@ -210,20 +172,6 @@ def declared_sd(items: Iterable[Comparison]) -> float:
     return hypot(*(item.relative_sd for item in items if item.status == DECLARED))
 
 
-def _adjustments(statement: Statement) -> list[Adjustment]:
-    return [a if isinstance(a, Adjustment) else Adjustment(a) for a in statement.adjustments]
-
-
-def declares(text: str, item: str) -> bool:
-    """Whether an adjustment's text declares a difference of this item of the gate."""
-    return any(_names(text, word) for word in WORDS.get(item, ()))
-
-
-def _names(text: str, word: str) -> bool:
-    """Whether the text holds the word itself: "yearly" does not declare a difference of years."""
-    return re.search(rf"\b{word}s?\b", text.lower()) is not None
-
-
 def _with_sd(adjustment: Adjustment) -> str:
     return (
         f"{adjustment.text} (± {adjustment.relative_sd:.1%}, 1σ)"
@@ -233,10 +181,12 @@ def _with_sd(adjustment: Adjustment) -> str:
 
 
 def difference(statement: Statement, item: str, detail: str) -> Comparison:
-    """One item that differs: declared if an adjustment names the item's word, else a mismatch."""
-    named = [a for a in _adjustments(statement) if declares(a.text, item)]
+    """One item that differs: declared if an adjustment is about it, else a mismatch."""
+    stated = adjustments_of(statement.adjustments)
+    named = [a for a in stated if declares(a, item)]
     if not named:
-        return Comparison(item, MISMATCH, detail)
+        why = remedy(stated, item)
+        return Comparison(item, MISMATCH, f"{detail}; {why}" if why else detail)
     return Comparison(item, DECLARED, f"{detail}; {_with_sd(named[0])}", named[0].relative_sd)
 
 
@@ -267,6 +217,10 @@ def _scope(statement: Statement, estimand: Estimand) -> Comparison:
 
 
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
+    if estimand.biogenic_in_block is None and not statement.includes_biogenic:
+        detail = "no block of the city file holds natural and biogenic fluxes: the air's are taken to be none"
+        item = difference(statement, "biogenic part", detail)
+        return item if item.status == DECLARED else Comparison("biogenic part", DECLARED, detail)
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")
@@ -320,7 +274,9 @@ def _unit(statement: Statement, estimand: Estimand) -> Comparison | None:
 def _period(statement: Statement, estimand: Estimand) -> Comparison | None:
     if not estimand.is_level:
         return None
-    if statement.inventory_year is None or statement.inventory_year in estimand.years:
+    if statement.inventory_year is None:
+        return None
+    if statement.inventory_year in estimand.years:
         return Comparison("period", EQUAL, ", ".join(map(str, estimand.years)))
     if not estimand.years:
         return Comparison("period", EQUAL, f"the air is that of {statement.inventory_year}")

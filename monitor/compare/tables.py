@@ -16,11 +16,11 @@ import numpy as np
 import xarray as xr
 
 from monitor import sectors
+from monitor.compare.adjustments import Adjustment
 from monitor.compare.comparable import (
     DECLARED,
     EQUAL,
     MISMATCH,
-    Adjustment,
     Estimand,
     Statement,
     compare_definitions,

@@ -90,6 +90,12 @@ def human_respiration(population: float) -> Term:
     return Term("human-respiration", ADDS, value, BREATH_RELATIVE_SD * value, _BREATH_SOURCE)
 
 
+def holds(sectors: Collection[str], *names: str) -> bool:
+    """Whether one of the sectors is one of these terms."""
+    known = {word for name in names for word in (name, *_HELD_BY[name])}
+    return not known.isdisjoint(sector.lower() for sector in sectors)
+
+
 def missing_terms(
     species: str, held: Collection[str], population: float | None, stated: Sequence[Term] = ()
 ) -> tuple[Term, ...]:
@@ -105,10 +111,9 @@ def missing_terms(
         What is known of this place: stands before the list, and may add to it.
     """
     known = {term.name: term for term in stated}
-    sectors = {sector.lower() for sector in held}
     out = []
     for name, sign in EXPECTED[species]:
-        if sectors & {name, *_HELD_BY[name]}:
+        if holds(held, name):
             continue
         if name in known:
             out.append(known.pop(name))
@@ -116,6 +121,7 @@ def missing_terms(
             out.append(human_respiration(population))
         else:
             out.append(Term(name, sign))
+    sectors = {sector.lower() for sector in held}
     return (*out, *(term for name, term in known.items() if name not in sectors))
 
 

@@ -29,7 +29,8 @@ REASONS: Mapping[str, str] = {
     "pattern-dependent": "A true change laid out in another pattern would show as less than 80 % of itself, "
     "or as more than 125 %.",
     "stronger-than-claimed": "There is a source, but the interval of its strength is above the claim.",
-    NOT_DUE: "The claim is judged on its declared dates alone: looked at daily, any claim comes true once.",
+    NOT_DUE: "The claim is judged on its declared dates alone, each from the data up to it: looked at daily, "
+    "any claim comes true once.",
 }
 
 

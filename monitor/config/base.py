@@ -39,6 +39,45 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+#: What an adjustment may be about: the items of the gate (`monitor.compare.adjustments`).
+GateItem = Literal[
+    "gas",
+    "gwp",
+    "scope",
+    "biogenic part",
+    "respiration",
+    "region",
+    "period",
+    "months",
+    "hours",
+    "coverage",
+    "denominator",
+    "base",
+    "calibration scale",
+    "magnitude",
+    "epochs: months",
+    "epochs: hours",
+    "epochs: network",
+    "sector",
+    "protocol",
+    "arithmetic",
+    "accounts",
+]
+
+
+class AdjustmentSection(Model):
+    """A declared difference between what is claimed and what is estimated; a plain text is one, too."""
+
+    text: str
+    item: GateItem | None = Field(
+        None, description="item of the gate it is about (see verdicts); if absent the text must name it"
+    )
+    relative_sd: NonNegative = Field(
+        0.0,
+        description="1σ that it adds to the estimate, as a fraction of the quantity; a region needs one",
+    )
+
+
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from monitor.config.base import (
+    AdjustmentSection,
     Fraction,
     Identifier,
     Model,
@@ -106,7 +107,9 @@ class TableSection(Model):
         False,
         description="whether a candidate map was made from it, so that it is no second witness",
     )
-    adjustments: tuple[str, ...] = Field((), description="declared differences of this table's rows")
+    adjustments: tuple[str | AdjustmentSection, ...] = Field(
+        (), description="declared differences of this table's rows, as a claim declares them"
+    )
 
 
 class RegionSection(Model):
@@ -337,7 +340,7 @@ class LedgerSection(Model):
         1.0,
         description="correlation of the assigned errors of two sectors: 1 adds their σ, 0 their variances",
     )
-    adjustments: tuple[str, ...] = Field(
+    adjustments: tuple[str | AdjustmentSection, ...] = Field(
         (), description='declared differences ("year", "hours"), carried to every row'
     )
     sector: tuple[LedgerSectorSection, ...] = ()

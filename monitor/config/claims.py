@@ -10,12 +10,12 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 
 from monitor import units
 from monitor.config.base import (
+    AdjustmentSection,
     Fault,
     Fraction,
     Identifier,
     Model,
     Moment,
-    NonNegative,
     Positive,
     Ring,
     faults_in,
@@ -47,15 +47,6 @@ class SpendingSection(Model):
     )
     looks: int | tuple[Moment, ...] = Field(
         description="dates; or their number, evenly over the period (of a change: over its last epoch)"
-    )
-
-
-class AdjustmentSection(Model):
-    """A declared difference between what is claimed and what is estimated; a plain text is one, too."""
-
-    text: str
-    relative_sd: NonNegative = Field(
-        0.0, description="1σ that it adds to the estimate, as a fraction of the quantity"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.archive import Archive, utcnow
-from monitor.compare.comparable import WORDS, declares
+from monitor.compare.adjustments import WORDS, adjustments_of, declares
 from monitor.config import CityConfig, ClaimsConfig, ClaimSection, claims_path, load_city, load_claims
 from monitor.domain import Interval
 from monitor.errors import MonitorError, UsageError
@@ -181,13 +181,13 @@ def next_date(claim: ClaimSection, city: CityConfig | None, today: date) -> date
 
 def gate_rows(claim: ClaimSection) -> list[dict[str, Any]]:
     """What the gate asks: each item, what the claim says of it, and what declares a difference."""
-    texts = [a if isinstance(a, str) else a.text for a in claim.adjustments]
+    stated = adjustments_of(claim.adjustments)
     return [
         {
             "item": item,
             "claim_says": says,
             "declared_by_the_word": list(WORDS.get(item, ())),
-            "declared": [text for text in texts if declares(text, item)],
+            "declared": [a.text for a in stated if declares(a, item)],
         }
         for item, says in _said(claim)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -12,15 +13,18 @@ import xarray as xr
 
 from monitor import units
 from monitor.compare import claims as judging
-from monitor.compare.comparable import Adjustment, Estimand, Statement, compare_definitions, declared_sd
+from monitor.compare.adjustments import adjustments_of
+from monitor.compare.comparable import Estimand, Statement, compare_definitions, declared_sd
 from monitor.compare.forms import Trend
 from monitor.compare.regions import region_area_km2, shared_area
+from monitor.compare.terms import holds
 from monitor.compare.trends import decimal_years
 from monitor.compare.verdict import NOT_COMPARABLE, NOT_DUE, REASONS, UNDECIDED
 from monitor.config import CityConfig, ClaimSection, FluxBlockSection
 from monitor.domain import Interval, Region
 from monitor.errors import InputError, UnitError
 from monitor.inversion.assumptions import TransportScale
+from monitor.inversion.table import ObservationTable
 from monitor.service.case import Case
 from monitor.service.evaluation import PREVIEW, Evaluation, evaluation_of, looks_early
 from monitor.service.source_claims import judge_source
@@ -76,7 +80,7 @@ def _as_due(found: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _judge(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...], level: float) -> dict[str, Any]:
-    text, definition = _claim_text(claim, one, epochs), _estimand(claim, one, epochs)
+    text, definition = _claim_text(claim, one), _estimand(claim, one, epochs)
     quantity = _quantity(claim, one, epochs)
     declared = declared_sd(compare_definitions(text.definition, definition))
     quantity = replace(quantity, declared_sd=declared)
@@ -246,7 +250,7 @@ def _unit(claim: ClaimSection) -> str:
     return claim.unit or ("1 a-1" if claim.kind == "trend" else "1")
 
 
-def _claim_text(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) -> judging.ClaimText:
+def _claim_text(claim: ClaimSection, one: Solved) -> judging.ClaimText:
     value = float(claim.value or 0.0)
     if claim.kind == "level":
         with suppress(UnitError):  # the gate says so
@@ -263,17 +267,14 @@ def _claim_text(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) 
         width=float(claim.margin or claim.tolerance or 0.0),
         claimed_by=claim.claimed_by,
         where=claim.where,
-        definition=_statement(claim, one, value, epochs),
+        definition=_statement(claim, one, value),
     )
 
 
-def _statement(claim: ClaimSection, one: Solved, value: float, epochs: tuple[Interval, ...]) -> Statement:
+def _statement(claim: ClaimSection, one: Solved, value: float) -> Statement:
     city = one.case.city
     year = next((i.year for i in city.inventory if claim.where == f"inventory {i.id}"), None)
     ours = _region(claim, city)
-    adjustments = tuple(
-        a if isinstance(a, str) else Adjustment(a.text, a.relative_sd) for a in claim.adjustments
-    )
     return Statement(
         species=claim.species,
         unit=claim.unit,
@@ -283,11 +284,10 @@ def _statement(claim: ClaimSection, one: Solved, value: float, epochs: tuple[Int
         includes_biogenic=claim.includes_biogenic,
         basis=claim.basis,
         inventory_year=year,
-        adjustments=adjustments,
+        adjustments=adjustments_of(claim.adjustments),
         gwp=claim.gwp,
         includes_respiration=claim.includes_respiration,
-        # a number of an inventory is of its whole year, one with a period of that
-        months=claim.months or (None if year is not None else months_of(epochs)),
+        months=claim.months or None,
         uncertainty=claim.uncertainty,
         coverage=claim.coverage,
         denominator=claim.denominator,
@@ -300,22 +300,29 @@ def _statement(claim: ClaimSection, one: Solved, value: float, epochs: tuple[Int
 def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) -> Estimand:
     case = one.case
     block = _block_of(claim, claim.sectors, case)
-    sampled = months_of(epochs)
     known, name = _known_level(claim, one, block)
     return Estimand(
         species=case.species,
         region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
         years=tuple(sorted({e.start.year for e in epochs})),
-        biogenic_in_block=False,
+        biogenic_in_block=_in_block(block, case, "biosphere", "waters-and-wetlands"),
+        respiration_in_block=_in_block(block, case, "human-respiration", "livestock-respiration"),
         hours=one.variants[0].name,
         is_level=claim.kind == "level",
         day_factors=any(b.hour_factors for b in _cell_blocks(case) if b.name == block),
-        months=() if len(sampled) == 12 else sampled,
+        months=months_sampled(one.main.problem.table, epochs),
         base_years=tuple(sorted({epochs[0].start.year, _last_year(epochs[0])})) if claim.epochs else (),
         scales=case.scales,
         reference_level=known,
         reference=name,
     )
+
+
+def _in_block(block: str, case: Case, *terms: str) -> bool | None:
+    """Whether the block holds such fluxes; None where no block does: nothing tells them apart."""
+    blocks = [b for b in case.city.block if b.species == case.species]
+    holding = [b.name for b in blocks if holds(sectors_of(b, case), *terms)]
+    return block in holding if holding else None
 
 
 def _known_level(claim: ClaimSection, one: Solved, block: str) -> tuple[float | None, str]:
@@ -337,10 +344,10 @@ def _region(claim: ClaimSection, city: CityConfig) -> Region:
     return next((r.as_domain() for r in city.region if r.id == claim.region), Region("window", ()))
 
 
-def months_of(epochs: tuple[Interval, ...]) -> tuple[int, ...]:
-    """The calendar months (1 … 12) that the intervals touch."""
-    months = [np.arange(e.start64.astype("M8[M]"), (e.end64 - 1).astype("M8[M]") + 1) for e in epochs]
-    return tuple(sorted({int(m) % 12 + 1 for found in months for m in found.astype(int)}))
+def months_sampled(table: ObservationTable, epochs: Sequence[Interval]) -> tuple[int, ...]:
+    """The calendar months (1 … 12) with observations in the intervals; a month without is not sampled."""
+    seen = [table.start[(table.start >= e.start64) & (table.start < e.end64)] for e in epochs]
+    return tuple(sorted({int(m) % 12 + 1 for m in np.concatenate(seen).astype("M8[M]").astype(int)}))
 
 
 def _last_year(epoch: Interval) -> int:

@@ -1,7 +1,7 @@
 """When a claim is judged for good, and at which level: its declared dates, or its spending rule.
 
-A verdict is final on a declared date alone.  Between the dates the estimate is shown, but nothing is
-answered: who looks every day and believes the first yes is misled sooner or later.
+A verdict is final on a declared date alone, and from the data up to it.  Between the dates the estimate is
+shown, but nothing is answered: who looks every day and believes the first yes is misled sooner or later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Evaluation:
     Attributes
     ----------
     status : str
-        "final" on a declared date, "preview" between them, "undeclared" when the claim has none.
+        "final" on a declared date, "preview" between them and from data of an earlier one, "undeclared" when
+        the claim has none.
     rule : str or None
         How several looks share the error.
     look : Look or None
@@ -69,7 +70,8 @@ def evaluation_of(claim: ClaimSection, city: CityConfig, data: Interval, as_of: 
     ----------
     as_of
         The day of the evaluation.  If absent it is the end of the data; and where these end with the claim's
-        period, so that no more of it can come, the first declared date after it.
+        period, so that no more of it can come, the first declared date after it.  A date is final only for
+        the data that it waits for: none that end before an earlier date, unless they hold the whole period.
     """
     dates = look_dates(claim, city)
     day = as_of or _day_served(dates, claim, city, data)
@@ -77,7 +79,7 @@ def evaluation_of(claim: ClaimSection, city: CityConfig, data: Interval, as_of: 
     if not dates:
         return Evaluation(UNDECLARED, day, None, ONCE, None)
     looks = plan(_rule(claim), _fractions(claim, city, dates))
-    if day not in dates:
+    if day not in dates or not _is_of(day, dates, claim, city, data):
         return Evaluation(PREVIEW, day, _rule(claim), None, following)
     return Evaluation(FINAL, day, _rule(claim), looks[dates.index(day)], following)
 
@@ -212,6 +214,13 @@ def _day_served(dates: tuple[date, ...], claim: ClaimSection, city: CityConfig, 
         return end
     first = next(d for d in dates if _midnight(d) >= period.end)
     return following if following == first else end
+
+
+def _is_of(day: date, dates: tuple[date, ...], claim: ClaimSection, city: CityConfig, data: Interval) -> bool:
+    """Whether the data are those of the look: an earlier one's are not, unless no more can come."""
+    period, end = period_of(claim, city), _day_after(data.end)
+    whole = period is not None and data.end >= period.end
+    return whole or day == next((d for d in dates if d >= end), None)
 
 
 def _day(text: str) -> date:

@@ -13,6 +13,7 @@ import xarray as xr
 from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare import reconcile as ledger
+from monitor.compare.adjustments import adjustments_of
 from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_definitions
 from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
@@ -155,7 +156,7 @@ def _mismatches(
         includes_biogenic=False,
         basis="gas",
         inventory_year=years[0] if shared is None else shared,
-        adjustments=city.ledger.adjustments,
+        adjustments=adjustments_of(city.ledger.adjustments),
     )
     items = compare_definitions(statement, estimand)
     return tuple(f"{i.item}: {i.detail}" for i in items if i.status == MISMATCH)

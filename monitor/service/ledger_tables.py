@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from monitor.compare import reconcile as ledger
+from monitor.compare.adjustments import adjustments_of
 from monitor.compare.tables import Question, RowOutcome, hold_table
 from monitor.compare.verdict import NOT_COMPARABLE
 from monitor.config import TableSection
@@ -77,7 +78,7 @@ def reconcile_table(solved: Solved, table: Table) -> list[ledger.Row]:
         question = Question(
             estimand_of(solved, region, epoch, block),
             place=table.section.place,
-            declared=(*solved.case.city.ledger.adjustments, *table.section.adjustments),
+            declared=adjustments_of((*solved.case.city.ledger.adjustments, *table.section.adjustments)),
         )
         cell = _cell(solved, table.section, block, period, epoch)
         out += [row for found in hold_table(own, question) for row in _row(cell, table.section, own, found)]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.compare.adjustments import WORDS, Adjustment, declares
 from monitor.compare.comparable import (
-    WORDS,
-    Adjustment,
     Estimand,
     Statement,
     compare_definitions,
     declared_sd,
     is_comparable,
 )
+from monitor.config.base import GateItem
 
 CLAIM = Statement(
     species="co2",
@@ -49,7 +50,7 @@ def test_a_claim_about_the_same_thing_is_comparable_in_every_item():
     items = compare_definitions(CLAIM, OURS)
     assert {i.status for i in items} == {"equal"}
     assert [i.item for i in items] == [
-        "gas", "scope", "biogenic part", "basis", "region", "unit", "period", "hours",
+        "gas", "scope", "biogenic part", "basis", "region", "unit", "hours",
     ]  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def test_areas_within_a_tenth_are_the_same_place(area, expected):
 @pytest.mark.parametrize(
     ("item", "changes", "word"),
     [
-        ("region", {"area_km2": 105.0}, "area of the commune scaled by population"),
+        ("region", {"area_km2": 105.0}, Adjustment("area of the commune scaled by population", 0.1)),
         ("scope", {"scope": "scope-1-2"}, "scope 2 removed by the grid factor"),
         ("biogenic part", {"includes_biogenic": True}, "biogenic part is 4 %"),
         ("period", {"inventory_year": 2012}, "inventory year 2012 for 2023"),
@@ -82,6 +83,65 @@ def test_a_difference_is_a_mismatch_unless_it_is_declared(item, changes, word):
 def test_a_word_inside_another_declares_nothing():
     assert status("period", inventory_year=2012, adjustments=("a yearly mean",))[0] == "mismatch"
     assert status("region", area_km2=105.0, adjustments=("arealess",))[0] == "mismatch"
+
+
+#: One sentence about aviation, with a word of the region's, the period's and the months' items.
+PARIS = "aviation in the metropolitan area is left out, as in the yearbook of the fiscal year"
+
+
+@pytest.mark.parametrize(
+    ("item", "changes"),
+    [
+        ("region", {"area_km2": 105.0}),
+        ("period", {"inventory_year": 2012}),
+        ("months", {"months": (7, 8)}),
+    ],
+)
+def test_an_ordinary_sentence_with_several_words_declares_none_of_them(item, changes):
+    assert status(item, **changes, adjustments=(PARIS,)) == ("mismatch", False)
+    items = compare_definitions(replace(CLAIM, **changes, adjustments=(PARIS,)), OURS)
+    said = {i.item: i.detail for i in items}[item]
+    assert "relative_sd" in said if item == "region" else "name the one it is about (item)" in said
+    others = {"region", "period", "months"} - {item}
+    named = Adjustment(PARIS, 0.1, item)
+    assert status(item, **changes, adjustments=(named,)) == ("declared", True)
+    assert not any(declares(named, other) for other in others)
+
+
+def test_a_text_declares_by_the_word_that_it_begins_with_or_that_stands_alone_in_it():
+    assert declares(Adjustment("months: a winter for the year"), "months")
+    assert not declares(Adjustment("months: a winter for the year"), "period")
+    assert not declares(Adjustment("a winter month for the year"), "months")
+    year = Adjustment("inventory year 2012 for 2016")  # of a whole other year
+    assert declares(year, "period") and declares(year, "months") and not declares(year, "base")
+
+
+def test_another_area_is_declared_only_with_its_uncertainty():
+    assert status("region", area_km2=105.0, adjustments=("area scaled by people",)) == ("mismatch", False)
+    items = compare_definitions(
+        replace(CLAIM, area_km2=105.0, adjustments=(Adjustment("scaled by people", 0.3, "region"),)), OURS
+    )
+    assert is_comparable(items) and declared_sd(items) == 0.3
+
+
+def test_every_item_that_can_be_declared_is_a_key_of_the_files_and_no_other():
+    assert set(get_args(GateItem)) == {item for item, words in WORDS.items() if words}
+
+
+def test_natural_fluxes_that_nothing_tells_apart_are_not_excluded_on_both_sides():
+    bare = replace(OURS, biogenic_in_block=None)
+    detail = {i.item: i for i in compare_definitions(CLAIM, bare)}["biogenic part"].detail
+    assert status("biogenic part", ours=bare) == ("declared", True) and "taken to be none" in detail
+    assert status("biogenic part", ours=bare, includes_biogenic=True) == ("mismatch", False)
+
+
+def test_a_year_that_nobody_claimed_is_not_asked():
+    assert "period" not in {i.item for i in compare_definitions(CLAIM, OURS)}
+
+
+def test_a_yearly_total_is_about_all_months():
+    assert status("months", ours=replace(OURS, months=(9,))) == ("mismatch", False)
+    assert status("months", ours=replace(OURS, months=(9,)), months=(9,)) == ("equal", True)
 
 
 @pytest.mark.parametrize("scope", ["scope-1-2", "consumption"])
@@ -177,8 +237,8 @@ def test_uncertainties_of_adjustments_add_as_independent(sds):
             "base moved by 2 %",
         ),
         ("magnitude", {"reference_level": 1.65e7}, {"level": 7.3e5}, "magnitude checked with the city"),
-        ("region", {}, {"names_our_region": False}, "area unknown"),
-        ("region", {}, {"area_km2": 762.0, "overlap": 0.5}, "area of half the city"),
+        ("region", {}, {"names_our_region": False}, Adjustment("area unknown", 0.1)),
+        ("region", {}, {"area_km2": 762.0, "overlap": 0.5}, Adjustment("half", 0.1, "region")),
     ],
 )
 def test_each_item_is_equal_declared_or_a_mismatch(item, ours, changes, word):

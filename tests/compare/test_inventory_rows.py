@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from monitor.compare.comparable import MAGNITUDE_FACTOR, Adjustment, Estimand, Statement, compare_definitions
+from monitor.compare.adjustments import Adjustment
+from monitor.compare.comparable import MAGNITUDE_FACTOR, Estimand, Statement, compare_definitions
 from monitor.compare.tables import Question, hold_table, outcome_counts, reason_counts, territorial_totals
 from monitor.inventory import InventoryRow, inventory_table
 from monitor.plugins import ReadContext
@@ -96,8 +97,13 @@ def test_a_whole_territorial_total_of_the_gas_is_comparable():
         ({"scope": "2"}, {}, "scope", "scope 2 taken off"),
         ({"biogenic": True}, {}, "biogenic part", "biogenic part of 1 %"),
         ({"year": 2012}, {"years": (2019,)}, "period", "year 2012 for 2019"),
-        ({"area_km2": 50.0}, {"region_area_km2": 105.0}, "region", "area of half the people"),
-        ({"area_km2": np.nan}, {"region_area_km2": 105.0}, "region", "area as the region's"),
+        (
+            {"area_km2": 50.0},
+            {"region_area_km2": 105.0},
+            "region",
+            Adjustment("half the people's area", 0.1),
+        ),
+        ({"area_km2": np.nan}, {"region_area_km2": 105.0}, "region", Adjustment("area as the region's", 0.1)),
         ({"all_sectors": False, "label": "Road"}, {}, "sector", "sector is most of it"),
         ({"protocol": "Other"}, {}, "protocol", "protocol read and checked"),
         ({"start": "2019-07-01", "end": "2020-07-01"}, {"years": (2019,)}, "accounts", "year of accounts"),

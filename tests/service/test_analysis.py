@@ -65,7 +65,8 @@ CHANGE = {
 }  # fmt: skip
 LEVEL = {
     "id": "level", "kind": "level", "statement": "this much", "region": "window", "species": "co2",
-    "period": ["2023-04-08", "2023-04-20"], "value": 1e6, "unit": "t CO2 a-1", "tolerance": 0.25,
+    "period": ["2023-04-08", "2023-04-20"], "months": [4], "value": 1e6, "unit": "t CO2 a-1",
+    "tolerance": 0.25,
 }  # fmt: skip
 SOURCE = {
     "id": "fire", "kind": "source", "statement": "a fire", "species": "co2", "lon_deg": 7.2, "lat_deg": 48.1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -10,12 +11,13 @@ from published import published
 from small_worlds import CELLS, flux, footprints, series, times
 from test_analysis import CHANGE, CITY, LEVEL, NAMES, SOURCE, claims
 
+from monitor.compare.terms import holds
 from monitor.config import CityConfig
 from monitor.domain import Interval
 from monitor.errors import InputError
 from monitor.service.analysis import analyse, solve_case
 from monitor.service.case import CityData, build_case
-from monitor.service.claims import flat, judge_claim, months_of
+from monitor.service.claims import flat, judge_claim, months_sampled
 
 EPOCHS = {
     "first": Interval.parse("2023-03-01", "2023-03-11"),
@@ -222,20 +224,41 @@ def test_what_a_claim_says_of_itself_reaches_the_gate(solved, base, changes, ite
 
 
 def test_a_number_of_an_inventory_is_of_its_whole_year(solved):
-    tied = LEVEL_LATE | {"where": "inventory one-traffic", "adjustments": ["inventory year 2021 for 2023"]}
+    tied = LEVEL_LATE | {
+        "where": "inventory one-traffic",
+        "months": [],
+        "adjustments": ["inventory year 2021 for 2023"],
+    }
     found = {c["item"]: c for c in judged(solved, tied)["level"]["comparability"]}
     assert found["months"]["status"] == "declared" and "months 4 in the air" in found["months"]["detail"]
     assert found["calibration scale"]["status"] == "equal"
 
 
+def test_a_yearly_total_against_days_of_april_is_not_comparable(solved):
+    found = judged(solved, LEVEL_LATE | {"months": []})["level"]
+    (why,) = [c for c in found["comparability"] if c["status"] == "mismatch"]
+    assert why["item"] == "months" and why["detail"] == "whole years claimed, months 4 in the air"
+
+
+def test_fluxes_of_vegetation_that_no_block_holds_are_said_to_be_left_in_the_air(solved):
+    items = {c["item"]: c for c in judged(solved, LEVEL_LATE)["level"]["comparability"]}
+    assert items["biogenic part"]["status"] == "declared"
+    assert "period" not in items and "respiration" not in items  # nobody asked
+
+
+@pytest.mark.parametrize(("sectors", "held"), [(["biosphere"], True), (["NEE", "traffic"], True)])
+def test_a_block_that_holds_vegetation_is_known_by_its_sectors(sectors, held):
+    assert holds(sectors, "biosphere") is held
+    assert not holds(["traffic", "heating"], "biosphere", "waters-and-wetlands")
+
+
 @pytest.mark.parametrize(
-    ("start", "end", "months"),
-    [
-        ("2023-07-01", "2023-09-01", (7, 8)),
-        ("2023-11-15", "2024-01-02", (1, 11, 12)),
-        ("2023-01-31", "2023-02-01", (1,)),
-        ("2022-01-01", "2023-01-01", tuple(range(1, 13))),
-    ],
+    ("lost", "months"),
+    [((), (1, 11, 12)), ((12,), (1, 11)), ((11, 12), (1,))],
 )
-def test_months_touched(start, end, months):
-    assert months_of((Interval.parse(start, end),)) == months
+def test_a_month_without_observations_is_not_sampled(solved, lost, months):
+    epoch = Interval.parse("2023-11-15", "2024-01-02")
+    start = np.arange("2023-11-15", "2024-03-01", dtype="M8[D]").astype("M8[s]")
+    kept = start[~np.isin(start.astype("M8[M]").astype(int) % 12 + 1, lost)]
+    table = replace(solved.main.problem.table, start=kept)
+    assert months_sampled(table, (epoch,)) == months

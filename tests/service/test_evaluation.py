@@ -78,6 +78,29 @@ def test_daily_looks_have_the_levels_of_the_declared_rule():
     assert found.level < 0.97 and found.as_json()["information"] == pytest.approx(1.0)
 
 
+def test_the_last_looks_level_is_not_for_the_data_of_an_earlier_one():
+    """Five looks at twelve days: data of the third day serve the first look, whatever day is named."""
+    five = claim(spending={"rule": "obrien-fleming", "looks": 5})
+    dates = look_dates(five, CITY)
+    for days in (1, 2, 3):
+        data = Interval(TARGET.start, TARGET.start + timedelta(days=days))
+        # looks at 2.4, 4.8, 7.2, 9.6 and 12 days
+        served = next(d for d in dates if d >= data.end.date())
+        for day in dates:
+            found = evaluation_of(five, CITY, data, day)
+            assert (found.status == "final") == (day == served), (days, day)
+            assert found.look is None or found.look.number == 1
+    whole = evaluation_of(five, CITY, TARGET, dates[-1])
+    assert (whole.status, whole.look.number) == ("final", 5)
+
+
+def test_a_date_whose_predecessor_the_data_do_not_reach_is_a_preview():
+    dated = claim(SOURCE, evaluate_on=["2023-05-01", "2023-06-01"])
+    assert evaluation_of(dated, CITY, until("2023-04-30"), date(2023, 6, 1)).status == "preview"
+    assert evaluation_of(dated, CITY, until("2023-04-30"), date(2023, 5, 1)).status == "final"
+    assert evaluation_of(dated, CITY, until("2023-05-02"), date(2023, 6, 1)).status == "final"
+
+
 @given(st.integers(2, 60), st.integers(0, 400))
 def test_a_day_is_final_only_if_it_is_declared(looks, offset):
     daily = claim(spending={"rule": "pocock", "looks": looks})
