@@ -31,6 +31,8 @@ _FAR = 1e6
 STRETCH = 3.0
 #: Truths of false claims in their margins, and of true ones in detectable changes.
 SHARES = (0.0, 0.5, 1.0)
+#: By how much the totals of the reliability diagram have fallen in the last epoch.
+FALL = -0.4
 #: Of the first year's total: the slope per year of the underlying trend, and how far single years are off.
 UNDERLYING_SLOPE, SCATTER = -0.03, 0.05
 
@@ -69,6 +71,18 @@ def wrong_model_claims(bench: Bench, streams: Streams) -> Record:
         posterior = solve_problem(observe(network, truth, rng, jacobians=moved, stretch=STRETCH))
         found[name] = _said(panel(network, claim.kind, posterior, ensemble=True).judge(claim, posterior))
     return found
+
+
+def reliability(bench: Bench, streams: Streams) -> Record:
+    """Thresholds about the truth of a city that falls along a line, far enough from no change.
+
+    The truth is fixed and the thresholds are drawn evenly about it: what is stated is flat along the claimed
+    pattern, and truths from a prior would lie nearer to its middle than that says.
+    """
+    rng, years = streams("reliability"), bench.network.years
+    totals = bench.size * (1.0 + FALL * years / max(float(years[-1]), 1.0))
+    truth, problem = right_world(bench.network, rng, totals)
+    return _intervals(bench, bench.panels, solve_stated(problem), truth, streams)
 
 
 def margins(bench: Bench, streams: Streams) -> Record:
@@ -174,9 +188,11 @@ def _stated(
     kind: str, estimate: Estimate, truth: float, bench: Bench, rng: np.random.Generator
 ) -> list[list[float]]:
     """[low, high, stated probability of the truth between, 1 if it is], thresholds evenly about the truth."""
-    reach = max(_REACH * bench.sigma(kind), 2 * TOLERANCE * abs(truth) if kind == LEVEL else 0.0)
+    reach = _REACH * bench.sigma(kind)
+    # of a level both ends of what is tolerated pass over the truth
+    below, above = (0.6 * truth, truth) if kind == LEVEL else (reach, reach)
     out = []
-    for claimed in truth + reach * rng.uniform(-1, 1, _THRESHOLDS):
+    for claimed in truth + rng.uniform(-below, above, _THRESHOLDS):
         if kind == LEVEL:
             low, high = claimed * (1 - TOLERANCE), claimed * (1 + TOLERANCE)
             probability = probability_within(estimate, low, high)
@@ -206,6 +222,7 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
     "right model, fitted": right_model_fitted,
     "wrong model": wrong_model,
     "wrong model, claims": wrong_model_claims,
+    "reliability": reliability,
     "margins": margins,
     "power": power,
     "looks": daily_looks,

@@ -23,8 +23,8 @@ def write_page(campaign: Campaign, page: Path, pictures: Path) -> None:
     pictures.mkdir(parents=True, exist_ok=True)
     relative = pictures.relative_to(page.parent) if pictures.is_relative_to(page.parent) else pictures
     (pictures / "calibration-counts.svg").write_text(counts_picture(campaign.rows), encoding="utf-8")
-    kinds = [kind for kind in KINDS if kind in campaign.records[0]["right model"]]
-    found = diagrams(campaign.records, "right model", kinds)
+    kinds = [kind for kind in KINDS if kind in campaign.records[0].get("reliability", ())]
+    found = diagrams(campaign.records, "reliability", kinds) if kinds else []
     if found:
         picture = reliability_picture(found)
         (pictures / "calibration-reliability.svg").write_text(picture, encoding="utf-8")

@@ -57,16 +57,15 @@ def also(records: Records, refused: Mapping[str, str]) -> list[Row]:
 
 
 def _rows(rules: Sequence[_Rule], records: Records, refused: Mapping[str, str]) -> list[Row]:
-    return [
-        Row(
-            rule.key,
-            rule.title,
-            (absent(NO_TARGET, NO_TARGET, refused[rule.experiment]),)
-            if rule.experiment in refused
-            else tuple(rule.parts([record for record in records if rule.experiment in record])),
-        )
-        for rule in rules
-    ]
+    return [_row(rule, records, refused) for rule in rules]
+
+
+def _row(rule: _Rule, records: Records, refused: Mapping[str, str]) -> Row:
+    mine = [record for record in records if rule.experiment in record]
+    if mine and rule.experiment not in refused:
+        return Row(rule.key, rule.title, tuple(rule.parts(mine)))
+    reason = refused.get(rule.experiment, "not among these records")
+    return Row(rule.key, rule.title, (absent(NO_TARGET, NO_TARGET, reason),))
 
 
 def _right(records: Records) -> list[Part]:
@@ -93,9 +92,9 @@ def _hits(records: Records, model: str, kind: str) -> list[bool]:
     return [covered(said) for said in column(records, model, kind)]
 
 
-def kinds_of(records: Records) -> list[str]:
+def kinds_of(records: Records, experiment: str = "right model") -> list[str]:
     """The kinds of claims that the network's epochs allowed."""
-    return [kind for kind in KINDS if kind in records[0]["right model"]]
+    return [kind for kind in KINDS if kind in records[0][experiment]]
 
 
 def _widths(records: Records, model: str, kind: str) -> np.ndarray:
@@ -172,7 +171,7 @@ def _answers(records: Records, experiment: str, case: str) -> list[str]:
 
 
 def _reliable(records: Records) -> list[Part]:
-    return reliability_parts(records, "right model", kinds_of(records))
+    return reliability_parts(records, "reliability", kinds_of(records, "reliability"))
 
 
 def _uneven(records: Records) -> list[Part]:
@@ -206,7 +205,7 @@ _RULES: Final = (
     _Rule("moved_prior", "Move of the estimate with the prior [σ]", "prior", _prior),
     _Rule(ALARMS, "False alarms of the search for sources", "sources", _alarms),
     _Rule("sources", "Sources in units of the detectable strength", "sources", _sources),
-    _Rule("reliability", "Stated probabilities: largest departure ÷ band", "right model", _reliable),
+    _Rule("reliability", "Stated probabilities: largest departure ÷ band", "reliability", _reliable),
 )
 _BESIDE: Final = (
     _Rule(

@@ -16,7 +16,7 @@ from monitor.calibration.reference_network import reference_network
 from monitor.calibration.runner import run
 from monitor.cli import group
 
-QUICK = ("right model", "margins", "power", "prior")
+QUICK = ("right model", "reliability", "margins", "power", "prior")
 SLOW = {name: "not in the short version" for name in EXPERIMENTS if name not in QUICK}
 TWINS = 40
 

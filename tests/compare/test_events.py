@@ -80,6 +80,27 @@ def test_a_source_that_grows_is_one_event_over_all_its_days(search):
     assert event.hit.strength == pytest.approx(1.5 * strength, rel=0.15)
 
 
+def test_a_source_is_judged_at_the_inflation_that_is_left_without_it(search):
+    """The inflation asked for is that of the air alone: the source is taken out of the residual first."""
+    number = number_of(search, 4, 10)
+    source = 15.0 * search.sigma[7, number] * search.candidates.response(7, number)
+    quiet = air(search, 4)
+    asked = []
+
+    def inflate(residual):
+        asked.append(residual)
+        return max(1.0, float(residual @ residual) / float(quiet @ quiet))
+
+    plain = find_events(search, quiet + source, 0.05, most=1)[0]
+    blurred = find_events(replace(search, inflation=inflate(quiet + source)), quiet + source, 0.05, most=1)[0]
+    asked.clear()
+    event = find_events(search, quiet + source, 0.05, most=1, inflate=inflate)[0]
+    assert all(np.linalg.norm(r - quiet) < 0.3 * np.linalg.norm(source) for r in asked)
+    assert event.search.inflation < 1.1 < blurred.search.inflation
+    assert event.hit.sigma == pytest.approx(plain.hit.sigma * np.sqrt(event.search.inflation))
+    assert (event.hit.cell, event.hit.window) == (plain.hit.cell, plain.hit.window)
+
+
 def checked(search, problem, residual, prior_sd=0.0):
     event = find_events(search, residual, 0.05, most=1)[0]
     return check(event, residual, problem.table, prior_sd)
