@@ -252,6 +252,66 @@ def test_a_verdict_sealed_again_after_an_edit_is_not_known_to_the_archive(quick,
     assert "the archive does not know this verdict" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("part", "fault"),
+    [
+        ("verdicts", "no verdict on claim 'leak'"),
+        ("inventories", "other inventories"),
+        ("sources", "other sources"),
+        ("warnings", "1 of its warnings left out"),
+    ],
+)
+@pytest.mark.parametrize("downloaded", [False, True], ids=["in its release", "a copy elsewhere"])
+def test_a_report_that_leaves_out_or_changes_a_part_of_its_run_fails(
+    quick, published, tmp_path, part, fault, downloaded, capsys
+):
+    """Every verdict left in it is as it was sealed, and known to the archive."""
+    content = json.loads(published.read_text(encoding="utf-8"))
+    edited = {
+        "verdicts": {"level": content["verdicts"]["level"]},
+        "inventories": {"map": {"prior_total": 1.0}},
+        "sources": [{"lon": 0.0}],
+        "warnings": content["warnings"][:-1],
+    }
+    content[part] = edited[part]
+    file = tmp_path / "copy.json" if downloaded else published
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert cli.run(["verify", str(file), "--workdir", str(quick.workdir)]) == 74
+    assert fault in capsys.readouterr().err
+
+
+def test_any_other_edit_of_a_published_report_fails_by_the_checksums_beside_it(quick, published, capsys):
+    text = published.read_text(encoding="utf-8")
+    published.write_text(text + "\n", encoding="utf-8")
+    for workdir in (quick.workdir, quick.root / "nowhere"):
+        assert cli.run(["verify", str(published), "--workdir", str(workdir)]) == 74
+        assert "not as it was published" in capsys.readouterr().err
+    published.write_text(text, encoding="utf-8")
+    assert cli.run(["verify", str(published), "--workdir", str(quick.workdir)]) == 0
+
+
+def test_what_a_run_prints_passes_as_well(quick, published, tmp_path, capsys):
+    capsys.readouterr()
+    for name, args in (("run", ["run", *evaluate_args(quick)[2:]]), ("claims", evaluate_args(quick))):
+        assert cli.run([*args, "--json"]) == 0
+        file = tmp_path / f"{name}.json"
+        file.write_text(capsys.readouterr().out, encoding="utf-8")
+        assert cli.run(["verify", str(file), "--workdir", str(quick.workdir)]) == 0
+        capsys.readouterr()
+
+
+def test_a_release_can_be_read_by_whom_the_umask_lets(quick, capsys):
+    """A web server runs as another user."""
+    before = os.umask(0o022)
+    try:
+        assert cli.run(["run", *evaluate_args(quick)[2:], "--json"]) == 0
+    finally:
+        os.umask(before)
+    release = Path(said(capsys)["report"]).parent
+    for path in (release, *release.rglob("*"), *list(release.parents)[:4]):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
+
+
 def test_an_archived_verdict_edited_by_hand_is_named_with_both_checksums(quick, published, capsys):
     victim = next(
         path

@@ -95,6 +95,22 @@ def verify_release(folder: Path) -> None:
         )
 
 
+def ensure_listed(path: Path) -> None:
+    """Raise `StorageError` when the checksums beside a file list another one of it."""
+    listing = path.parent / SUMS
+    rows = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
+    listed = {name: digest for digest, _, name in (row.partition("  ") for row in rows)}
+    found = _sha256(path)
+    if listed.get(path.name, found) != found:
+        raise StorageError(
+            "the file is not as it was published",
+            expected=f"SHA-256 {listed[path.name]}, as {SUMS} beside it says",
+            found=found,
+            where=str(path),
+            remedy="do not use it; `monitor publish` writes the archived report again",
+        )
+
+
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -57,9 +57,10 @@ def write_release(run: Run, results: dict[str, Any]) -> Path:
         provenance=results["made_from"] | {"assumptions": _assumptions(run.city)},
     )
     site = run.workdir.absolute() / "site" / run.city_id
-    with tempfile.TemporaryDirectory(prefix="report-", dir=_made(run.workdir / "tmp")) as build:
-        write_report(report, Path(build))
-        release = publish_release(Path(build), site / span(run.interval, run.options.as_of).replace(":", ""))
+    with tempfile.TemporaryDirectory(prefix="report-", dir=_made(run.workdir / "tmp")) as private:
+        build = Path(private) / "report"  # a folder with the usual mode: a release keeps it, for all readers
+        write_report(report, build)
+        release = publish_release(build, site / span(run.interval, run.options.as_of).replace(":", ""))
     return release / "index.html"
 
 

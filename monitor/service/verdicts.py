@@ -53,15 +53,19 @@ def last_verdict(archive: Archive, city: str, claim: str) -> tuple[dict[str, Any
 def verify_file(path: Path, archive: Archive | None) -> int:
     """Check every verdict in a file: by its schema, its seal, and the archive if there is one; how many.
 
-    The file is a verdict, or holds them under `verdicts`, as a report and what a run prints do.
+    The file is a verdict, or holds them under `verdicts`, as a report and what a run prints do.  These must
+    say what the archived run says, and leave nothing out; so must the checksums beside the file, if any.
 
     Raises
     ------
     InputError
         When the file is no JSON, holds no verdict, or one does not follow the schema.
     StorageError
-        When a verdict is not as it was sealed, or the archive does not know it.
+        When a verdict is not as it was sealed, the archive does not know it, or the file leaves out or
+        changes what was published with it.
     """
+    from monitor.publish.site import ensure_listed
+
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
@@ -81,7 +85,59 @@ def verify_file(path: Path, archive: Archive | None) -> int:
         number += 1
     if number == 0 and not _is_report(content):
         raise InputError("the file holds no verdict", where=str(path))
+    if archive is not None and _is_report(content):
+        _ensure_whole(content, archive, str(path))
+    ensure_listed(path)
     return number
+
+
+# --- a report against the archived run ----------------------------------------------------------------
+
+
+def _ensure_whole(content: Mapping[str, Any], archive: Archive, where: str) -> None:
+    """Raise `StorageError` unless one archived run of the city and interval says the same."""
+    city, interval = content.get("city"), content.get("interval")
+    city = city.get("id") if isinstance(city, dict) else city
+    runs = [
+        json.loads(archive.load_document(record.digest))
+        for current in archive.find(kind="results", prefix=f"results/{city}/")
+        if current.valid is not None and current.valid.as_json() == interval
+        for record in reversed(archive.history(current.key))
+    ]
+    departures = [list(_departures(content, run)) for run in runs]
+    least = min(departures, key=len, default=["a city or an interval of which it has no run"])
+    if least:
+        raise StorageError(
+            "the file does not say what the archived run says",
+            expected="all verdicts, inventories, sources and warnings of the run, as published",
+            found="; ".join(least),
+            where=where,
+            remedy="do not use it; `monitor publish` writes the archived report again",
+        )
+
+
+def _departures(content: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
+    """Where a report, or what a run prints, differs from the archived results; a report holds every part."""
+    for claim in run["verdicts"].keys() - content["verdicts"].keys():
+        yield f"no verdict on claim '{claim}'"
+    for claim, verdict in content["verdicts"].items():
+        if run["verdicts"].get(claim) != verdict:
+            yield f"another verdict on claim '{claim}'"
+    is_report = "schema_version" in content
+    for part in ("inventories", "sources", "ledgers", "family", "figures"):
+        if (is_report or part in content) and _timeless(content.get(part)) != _timeless(run.get(part)):
+            yield f"other {part}"
+    if lost := [text for text in run["warnings"] if text not in content.get("warnings", ())]:
+        yield f"{len(lost)} of its warnings left out"
+
+
+def _timeless(part: object) -> object:
+    """`part` without the seconds that a run took; nothing and an empty part are the same."""
+    rest = {k: v for k, v in part.items() if k != "seconds"} if isinstance(part, dict) else part
+    return rest or None
+
+
+# --- files ----------------------------------------------------------------------------------------------
 
 
 def check_files(paths: Sequence[Path], archive: Archive | None) -> tuple[dict[str, int], list[MonitorError]]:
