@@ -253,6 +253,20 @@ def test_config_check_lists_the_faults_of_all_files(city, tmp_path, capsys):
     assert "claim.0.statement" in err
 
 
+def test_config_check_of_the_service_gives_each_fault_once_on_a_line_of_its_own(tmp_path, capsys):
+    assert cli.run(["init", str(tmp_path), "--id", "paris"]) == 0
+    city = tmp_path / "cities" / "paris.toml"
+    city.write_text(
+        city.read_text().replace("lat_deg = 0.0", "lat_deg = 99.0").replace("length_km", "length")
+    )
+    capsys.readouterr()
+    assert cli.run(["config", "check", str(tmp_path / "monitor.toml")]) == 78
+    lines = capsys.readouterr().err.splitlines()
+    for fault in ("station.0.lat_deg: ", "block.0.length: ", str(city)):
+        (line,) = [line for line in lines if fault in line]
+        assert line.count(": ") <= 2
+
+
 def test_an_unknown_reader_is_a_fault_of_the_configuration(city, capsys):
     city.config.write_text(city.config.read_text().replace('"gcwerks"', '"gcworks"'))
     assert cli.run(["config", "check", str(city.config)]) == 78

@@ -72,6 +72,7 @@ def check(file: Path, data: Path | None, workdir: Path | None, as_json: bool) ->
 
     A period without any data is a fault; of the others the days with data are counted.
     """
+    from monitor.config import listed
     from monitor.service.claim_files import faults_beside, load_claim_files
 
     files = load_claim_files(file)
@@ -82,7 +83,7 @@ def check(file: Path, data: Path | None, workdir: Path | None, as_json: bool) ->
         faults += outside
     if faults:
         raise ConfigError(
-            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in the claims: " + " | ".join(faults),
+            listed("in the claims", faults),
             where=str(files.path),
             remedy="correct each; `monitor config schema claims` prints what is allowed",
         )

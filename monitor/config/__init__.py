@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from monitor.config.base import Model, config_digest, load
+from monitor.config.base import Model, config_digest, listed, load
 from monitor.config.candidates import CandidatesConfig, CandidateSection, load_candidates
 from monitor.config.city import (
     BackgroundSection,
@@ -61,6 +61,7 @@ __all__ = [
     "TableSection",
     "claims_path",
     "config_digest",
+    "listed",
     "load_candidates",
     "load_city",
     "load_claims",

@@ -103,10 +103,17 @@ def validated(raw: Any, model: type[M], path: Path) -> M:
     except ValidationError as error:
         lines = [f"{key or '(whole file)'}: {text}" for key, text in faults_in(error)]
         raise ConfigError(
-            f"{len(lines)} fault{'s' if len(lines) > 1 else ''} in the configuration: " + " | ".join(lines),
+            listed("in the configuration", lines),
             where=str(path),
             remedy="correct each key; `monitor config schema` prints what is allowed",
         ) from error
+
+
+def listed(where: str, faults: Iterable[str]) -> str:
+    """How many different faults there are, and each once, on a line of its own."""
+    once = list(dict.fromkeys(faults))
+    head = f"{len(once)} fault{'s' if len(once) > 1 else ''} {where}:"
+    return "\n".join([head, *(f"  - {fault}" for fault in once)])
 
 
 def faults_in(error: ValidationError) -> list[Fault]:

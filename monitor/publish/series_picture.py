@@ -130,17 +130,21 @@ def _frame(axis: _TimeAxis, low: float, high: float, unit: str) -> list[Markup]:
 
 
 def _days(axis: _TimeAxis, start: float, end: float, left: float, right: float) -> list[Markup]:
-    """Date labels of one stretch, at least 64 units apart; the year stands below the first."""
+    """Date labels of one stretch, at least 64 units apart; the year stands below the first.
+
+    Those of the class `dense` go where the picture is small and its text large (`report.css`).
+    """
     steps = (24, 48, 96, 168, 336, 672, 1344, 2688, 8766)
     step = next((s for s in steps if s * axis.px_per_hour >= 64), steps[-1])
     days = np.arange(np.ceil(start / 24) * 24, end, step)
     drawn = []
-    for hour in days.tolist():
+    for number, hour in enumerate(days.tolist()):
         x = left + (hour - start) * axis.px_per_hour
         date = np.datetime64(round(hour * 3600), "s").item()
         drawn.append(svg.line(x, BOTTOM, x, BOTTOM + 4, "axis"))
         if x < right - 16:
-            drawn.append(svg.label(x, BOTTOM + 16, f"{date.day} {date:%b}", anchor="middle"))
+            dense = "dense" if number % 2 or x > right - 64 else ""
+            drawn.append(svg.label(x, BOTTOM + 16, f"{date.day} {date:%b}", class_=dense, anchor="middle"))
     year = np.datetime64(round(start * 3600 + 43200), "s").item().year
     drawn.append(svg.label((left + right) / 2, BOTTOM + 31, str(year), class_="unit", anchor="middle"))
     return drawn

@@ -15,6 +15,7 @@ from monitor.config import (
     ClaimsConfig,
     ServiceConfig,
     claims_path,
+    listed,
     load_city,
     load_service,
 )
@@ -72,7 +73,7 @@ def _check_claims(path: Path) -> None:
 
 
 def _check_service(path: Path) -> None:
-    faults = []
+    faults = {}  # by the file that holds them: claims name the faults of their city again
     for name in load_service(path).cities:
         city_path = path.absolute().parent / name
         for part, check in ((city_path, _check_city), (claims_path(city_path), _check_claims)):
@@ -80,15 +81,15 @@ def _check_service(path: Path) -> None:
                 if part == city_path or part.exists():
                     check(part)
             except ConfigError as error:
-                faults.append(str(error))
-    _raise(faults, path)
+                found = f" ({error.found})" if error.found else ""
+                faults[error.where or str(part)] = f"{error.what}{found}"
+    _raise([f"{name}: {what}".replace("\n", "\n  ") for name, what in faults.items()], path)
 
 
 def _raise(faults: list[str], path: Path) -> None:
     if faults:
         raise ConfigError(
-            f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in the configuration: "
-            + " | ".join(faults),
+            listed("in the configuration", faults),
             where=str(path),
             remedy="correct each; `monitor config schema` prints what is allowed",
         )

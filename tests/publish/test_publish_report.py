@@ -324,3 +324,24 @@ def test_paths_are_those_that_were_written(paths):
     assert isinstance(paths.html, Path) and paths.html.is_file() and paths.json.is_file()
     assert paths.csv.is_dir() and set(paths.netcdf) == {"co2", "ch4"}
     assert all(path.is_file() for path in paths.netcdf.values())
+
+
+def test_where_the_tables_stand_as_cards_every_number_says_what_it_is(page):
+    """On a phone the heads of the columns are out of sight, and the air's answer is the first number."""
+    tables = re.findall(r'<table class="[^"]*stacked">.*?</table>', page, re.DOTALL)
+    assert len(tables) >= 3
+    for table in tables:
+        rows = re.findall(r"<tr.*?</tr>", table.partition("<tbody>")[2], re.DOTALL)
+        for cell in re.findall(r'<td class="number[^>]*>', "".join(rows)):
+            assert "data-label=" in cell
+    (totals, *_) = [table for table in tables if "Totals of" in table]
+    assert re.findall(r'data-label="([^"]*)"', totals)[0] == "From the air (posterior)"
+
+
+def test_a_small_picture_of_a_series_shows_every_second_day(page):
+    """Labels that stay in a narrow picture are further apart, also beside a cut, so that larger text fits."""
+    picture = re.search(r'<svg[^>]*class="drawing series".*?</svg>', page, re.DOTALL).group()
+    days = re.findall(r'<text x="([\d.]+)"([^>]*)>\d+ [A-Z][a-z]{2}</text>', picture)
+    kept = [float(x) for x, rest in days if "dense" not in rest]
+    assert len(days) > len(kept) > 1
+    assert np.diff(kept).min() >= 86
