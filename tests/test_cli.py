@@ -15,6 +15,7 @@ from fake_analysis import analyse
 from mini_city import MiniCity, write_mini_city
 
 from monitor import cli
+from monitor.cli.output import _inventory_row, print_table
 from monitor.service import analysis
 from monitor.service.logs import redact, redact_values
 
@@ -314,3 +315,21 @@ def test_redaction_leaves_the_rest_alone():
     assert redact("see https://host/a?b=1", {}) == "see https://host/a?b=1"
     assert redact("Authorization: Bearer abcdefghijkl", {}) == "Authorization: Bearer ***"
     assert redact_values({"password": "x", "n": [1, "y"]}) == {"password": "***", "n": [1, "y"]}
+
+
+def test_an_inventory_of_another_year_is_not_held_against_the_air(capsys):
+    row = {"inventory_years": [2021], "period": ["2023-01-01T00:00:00Z", "2024-01-01T00:00:00Z"]}
+    row |= {"prior_total": 5.0, "estimate": 7.0, "interval": [6.0, 8.0], "unit": "t CO2 a-1"}
+    same = _inventory_row("map", row | {"not_comparable": []})
+    assert same[1:] == ("2021", "2023-01-01 … 2024-01-01", "5", "7", "6 … 8", "t CO2 a-1", "yes")
+    apart = _inventory_row("map", row | {"not_comparable": ["period: inventory of 2021, air of 2023"]})
+    assert apart[4:6] == ("–", "–")
+    assert apart[-1] == "not comparable: period: inventory of 2021, air of 2023"
+
+
+def test_the_words_of_the_last_column_are_not_broken(capsys):
+    print_table(
+        "t", ("a", "b", "c", "says"), [["x" * 80, "y" * 80, "z" * 80, "prior-driven, pattern-dependent"]]
+    )
+    out = capsys.readouterr().out
+    assert "pattern-dependent" in out and "prior-driven" in out

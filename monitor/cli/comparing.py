@@ -67,9 +67,10 @@ def compare(
             "sector",
             "period",
             "inventory",
-            "bottom-up",
-            "posterior",
-            "estimate",
+            "bottom-up ± 1σ",
+            "posterior, 95 %",
+            "estimate, 95 %",
+            "unit",
             "difference",
             "says",
         ),
@@ -94,8 +95,9 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["period"],
         row["inventory"],
         _amount(row["bottom_up"]),
-        _amount(row["posterior"]),
-        _amount(row["estimate"]),
+        _interval(row["posterior"]),
+        _interval(row["estimate"]),
+        row["unit"],
         "–" if difference is None else f"{difference:+.1f} σ",
         ", ".join(dict.fromkeys([row["status"], *row["marks"], *(["assigned"] if assigned else [])])),
     )
@@ -103,6 +105,17 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _amount(amount: Mapping[str, Any] | None) -> str:
     return "–" if amount is None else f"{_short(amount['value'])} ± {_short(amount['sigma'])}"
+
+
+def _interval(amount: Mapping[str, Any] | None) -> str:
+    """A number over its 95 % interval: its own where it states one, else that of a normal error."""
+    from monitor.compare.statistics import gaussian
+
+    if amount is None or amount["value"] is None or amount["sigma"] is None:
+        return "–"
+    usual = gaussian(amount["value"], amount["sigma"])
+    low, high = amount.get("interval") or (usual.low, usual.high)
+    return f"{_short(amount['value'])}\n({_short(low)} … {_short(high)})"
 
 
 def _short(value: float | None) -> str:
@@ -122,7 +135,7 @@ def _notes(rows: list[Mapping[str, Any]]) -> list[str]:
                 refused[f"{about}: {reason.split(':')[0]}"] += 1
         if row["sector"] == "*" and row["missing_terms"]:
             terms = ", ".join(
-                f"{t['name']} {number(t['value'])} ± {number(t['sigma'])}"
+                f"{t['name']} {number(t['value'])} ± {number(t['sigma'])} (1σ)"
                 if t["value"] is not None
                 else f"{t['name']} (size not stated)"
                 for t in row["missing_terms"]

@@ -76,6 +76,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
+    # the last column speaks in words, which are not to break in the middle
+    table.columns[-1].min_width = min(max(len(word) for row in rows for word in f"{row[-1]} –".split()), 24)
     for row in rows:
         table.add_row(*(redact(cell) for cell in row))
     Console(file=sys.stdout, markup=False, width=None if sys.stdout.isatty() else 140).print(table)
@@ -135,7 +137,7 @@ def print_outcome(outcome: RunOutcome) -> None:
     )
     print_table(
         "Inventories against the air",
-        ("inventory", "stated", "estimate", "σ", "95 % interval", "unit"),
+        ("inventory", "of", "air of", "stated", "estimate", "95 % interval", "unit", "comparable"),
         [_inventory_row(name, row) for name, row in outcome.inventories.items()],
     )
     print_table(
@@ -164,8 +166,14 @@ def _verdict_row(name: str, verdict: Mapping[str, Any], usual: bool) -> tuple[st
 
 
 def _inventory_row(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
-    numbers = [number(row.get(key)) for key in ("prior_total", "estimate", "sigma")]
-    return (name, *numbers, span(row.get("interval")), str(row.get("unit") or ""))
+    """What cannot be compared says why, and the air's numbers do not stand beside it."""
+    years = ", ".join(map(str, row.get("inventory_years") or ()))
+    period = " … ".join(str(moment)[:10] for moment in row.get("period") or ())
+    air, says = (number(row.get("estimate")), span(row.get("interval"))), "yes"
+    if row.get("not_comparable"):
+        air, says = ("–", "–"), f"not comparable: {'; '.join(row['not_comparable'])}"
+    stated = number(row.get("prior_total"))
+    return (name, years, period, stated, *air, str(row.get("unit") or ""), says)
 
 
 def _source_row(source: Mapping[str, Any]) -> tuple[str, ...]:

@@ -79,7 +79,9 @@ def tables_of(content: Mapping[str, Any]) -> dict[str, Table]:
             for epoch in row.get("epochs") or []
         ],
         "totals": [_flat(row) for row in content["totals"]],
-        "inventories": [{"inventory": key, **_flat(row)} for key, row in content["inventories"].items()],
+        "inventories": [
+            {"inventory": key, **_spanned(row, "period")} for key, row in content["inventories"].items()
+        ],
         "ledgers": [_spanned(row, "interval") for row in content["ledgers"]],
         "sources": [_flat(row) for row in content["sources"]],
         "hyperparameters": [_flat(row) for row in content["hyperparameters"]],

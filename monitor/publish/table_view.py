@@ -20,13 +20,16 @@ def inventory_rows(inventories: Mapping[str, Any]) -> list[dict[str, str]]:
     for name, row in inventories.items():
         estimate = estimate_of(*(row.get(key) for key in ("estimate", "interval", "level", "unit")))
         prior = as_number(row.get("prior_total"))
+        reasons = [text_of(reason) for reason in items_of(row.get("not_comparable"))]
         rows.append(
             {
                 "name": name,
                 "gas": gas_name(row.get("species")),
                 "prior": other("claimed", show_claimed(prior, text_of(row.get("unit"))) or "–"),
                 "estimate": in_cell(estimate),
-                "says": inventory_sentence(prior, estimate),
+                "says": f"not comparable: {'; '.join(reasons)}"
+                if reasons
+                else inventory_sentence(prior, estimate),
                 "response": plain_or_dash(row.get("response")),
                 "background": plain_or_dash(row.get("background_share")),
             }
@@ -86,7 +89,7 @@ def pair_rows(values: Mapping[str, Any], prefix: str = "") -> Rows:
 
 
 def value_text(value: object) -> str:
-    """One value as text: numbers to six digits, lists with commas."""
+    """One value as text: numbers to six digits, lists with commas; an absent end has no limit."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -94,7 +97,7 @@ def value_text(value: object) -> str:
     if isinstance(value, float):
         return show_plain(value, 6)
     if isinstance(value, list | tuple):
-        return ", ".join(value_text(item) for item in value)
+        return ", ".join("no limit" if item is None else value_text(item) for item in value)
     return text_of(value)
 
 

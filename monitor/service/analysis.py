@@ -24,7 +24,7 @@ from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
-from monitor.service.ledger_rows import reconcile
+from monitor.service.ledger_rows import mismatches, reconcile, years_of
 from monitor.service.search import Found, find_sources
 
 __all__ = ["Analysis", "CityData", "analyse"]
@@ -190,9 +190,14 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     for name, pattern in quantity.patterns.items():
         answers = [a for a in found if a.pattern == name]
         pooled = least_favourable(quantity.made, answers, quantity.transport).estimate
+        reasons = mismatches(solved, region, name, maps[name], epoch, block.name)
         out[name] = {
             "species": solved.case.species,
             "region": region,
+            "period": list(epoch.as_json()),
+            "inventory_years": years_of(solved.case.city, name, maps[name]),
+            "comparable": not reasons,
+            "not_comparable": list(reasons),
             "prior_total": float(quantity.weight @ pattern),
             "estimate": number(pooled.value),
             "sigma": number(pooled.sigma),

@@ -91,7 +91,7 @@ def _cells(solved: Solved) -> Iterator[Cell]:
                         tuple(str(s) for s in dataset["sector"].values),
                         fields,
                         name in candidates and used,
-                        _mismatches(solved, region, name, dataset, epoch, block.name),
+                        mismatches(solved, region, name, dataset, epoch, block.name),
                     )
 
 
@@ -139,13 +139,13 @@ def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Est
     )
 
 
-def _mismatches(
+def mismatches(
     solved: Solved, region: str, name: str, dataset: xr.Dataset, epoch: Interval, block: str
 ) -> tuple[str, ...]:
     """Why this inventory is not held against the air of this period; empty where it may be."""
     city, species = solved.case.city, solved.case.species
     estimand = estimand_of(solved, region, epoch, block)
-    years = _years(city, name, dataset)
+    years = years_of(city, name, dataset)
     shared = next((y for y in years if y in estimand.years), None)
     statement = Statement(
         species=species,
@@ -162,7 +162,7 @@ def _mismatches(
     return tuple(f"{i.item}: {i.detail}" for i in items if i.status == MISMATCH)
 
 
-def _years(city: CityConfig, name: str, dataset: xr.Dataset) -> list[int]:
+def years_of(city: CityConfig, name: str, dataset: xr.Dataset) -> list[int]:
     """Years an inventory is about: as declared, or those of its own times."""
     declared = sorted({i.year for i in city.inventory if i.map_id == name and i.year is not None})
     if declared:

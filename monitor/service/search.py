@@ -224,7 +224,7 @@ def _event_json(
         "lon": lon,
         "lat": lat,
         "places": places,
-        "place_km": _reach_km((lon, lat), places),
+        "place_km": _reach_km((lon, lat), places, problem.grid),
         "start": start,
         "end": end,
         "recurring": event.name or None,
@@ -267,8 +267,10 @@ def _lonlat(place: np.ndarray, grid: Grid) -> list[tuple[float, float]]:
     return [(float(grid.lon_deg[column]), float(grid.lat_deg[row])) for row, column in place]
 
 
-def _reach_km(centre: tuple[float, float], places: Sequence[tuple[float, float]]) -> float:
-    """Distance from the best place to the furthest of the others."""
+def _reach_km(centre: tuple[float, float], places: Sequence[tuple[float, float]], grid: Grid) -> float:
+    """Distance from the best place to the furthest of the others [km]; at least half a cell's width."""
     lon, lat = np.array(places).T
-    east = (lon - centre[0]) * np.cos(np.deg2rad(centre[1]))
-    return float(_KM_PER_DEGREE * np.hypot(east, lat - centre[1]).max())
+    shrink = np.cos(np.deg2rad(centre[1]))
+    half_cell = max(grid.lon_step_deg * shrink, grid.lat_step_deg) / 2
+    apart = np.hypot((lon - centre[0]) * shrink, lat - centre[1]).max()
+    return float(_KM_PER_DEGREE * max(apart, half_cell))

@@ -15,9 +15,11 @@ from report_inputs import posterior, report_input
 
 from monitor.domain import Region
 from monitor.publish.content import clean, regions_geojson, total_rows
+from monitor.publish.diagnostics import _fit_in_words
 from monitor.publish.exports import file_name, guard, write_csv, write_exports
 from monitor.publish.numbers import Z95
 from monitor.publish.paris import paris_concentrations, paris_fluxes
+from monitor.publish.table_view import value_text
 
 
 @given(st.text())
@@ -154,3 +156,9 @@ def test_districts_become_closed_polygons_and_a_window_none():
     found = regions_geojson([Region("a", (square,), "A"), Region("window", ())])["features"]
     assert found[0]["geometry"]["coordinates"][0][0][-1] == [0.0, 0.0]
     assert found[1]["geometry"] is None
+
+
+def test_small_truths_a_missing_end_has_no_limit_and_no_interval_is_widened_by_one():
+    assert value_text([66.0, None]) == "66, no limit"
+    assert not any("widened" in line for line in _fit_in_words({"inflation": 1.04}))
+    assert any("widened by the factor 1.05," in line for line in _fit_in_words({"inflation": 1.1}))

@@ -11,6 +11,7 @@ from small_worlds import CELLS, GRID, flux
 from test_analysis import CITY, WHOLE, city, data  # noqa: F401 - the fixture
 
 from monitor.cli import run
+from monitor.cli.comparing import _interval
 from monitor.compare.claims import answer
 from monitor.config import CityConfig, TableSection
 from monitor.errors import ConfigError, MissingInputError
@@ -151,6 +152,14 @@ def test_the_command_prints_one_json_object(fed, capsys):
     assert run(arguments) == 0
     text = capsys.readouterr().out
     assert "two ledgers" in text and "assigned" in text and "waters-and-wetlands (size not stated)" in text
+    for said in ("bottom-up ± 1σ", "posterior, 95 %", "estimate, 95 %", "unit"):
+        assert all(word in text for word in said.split())
+
+
+def test_a_number_of_the_air_is_printed_with_its_own_interval_or_that_of_a_normal_error():
+    assert _interval({"value": 100.0, "sigma": 10.0}) == "100\n(80.4 … 120)"
+    assert _interval({"value": 100.0, "sigma": 10.0, "interval": [70.0, 140.0]}) == "100\n(70 … 140)"
+    assert _interval(None) == "–"
 
 
 # --- tables ----------------------------------------------------------------------------------------------

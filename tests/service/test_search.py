@@ -10,9 +10,10 @@ from small_worlds import GRID, interval, make_world
 
 from monitor import units
 from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.domain import Grid
 from monitor.errors import InputError
 from monitor.inversion import FluxBlock, Posterior, solve
-from monitor.service.search import find_sources
+from monitor.service.search import _reach_km, find_sources
 from monitor.service.source_claims import judge_source
 
 DAYS, CELL = 14, 7
@@ -227,3 +228,9 @@ def test_a_station_that_reads_high_supports_no_claimed_source(air):
     found = judge_source(claim(), replace(empty, problem=replace(empty.problem, table=faulty)), INVERSION, 0)
     assert found["false_alarm"] <= 0.05
     assert (found["verdict"], found["reasons"]) == ("undecided", ["unstable"])
+
+
+def test_the_place_of_a_source_is_no_finer_than_half_a_cell():
+    grid = Grid(np.arange(10.0, 10.5, 0.1), np.arange(60.0, 60.5, 0.1))
+    assert _reach_km((10.0, 60.0), [(10.0, 60.0)], grid) == pytest.approx(0.05 * 111.195)
+    assert _reach_km((10.0, 60.0), [(10.0, 60.0), (10.0, 60.3)], grid) == pytest.approx(0.3 * 111.195)
