@@ -34,7 +34,8 @@ _ADVECTION: Final = 0.6
 _MOST_UNSTABLE, _MOST_STABLE = -5.0, 1.0
 #: Mean height where the growth begins, and the largest that is followed [m].
 _FIRST_M, _LAST_M = 0.15, 80.0
-#: Nodes of the Gauss-Legendre rule along a path: 2 m apart on a path of 80 m.
+#: Nodes of the Gauss-Legendre rule along a path: 2 m apart on a path of 80 m.  The plume of a source nearer
+#: to the path than 15 % of its length can fall between them.
 _NODES: Final = 40
 
 

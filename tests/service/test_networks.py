@@ -198,7 +198,7 @@ def test_a_target_must_be_there(city, target, message):
 def test_bad_candidates_are_listed_with_their_keys(city):
     path = city.root / "sites.csv"
     path.write_text(SITES + "NORTH,1.3,95,60,\n,1,52,50,\n")
-    with pytest.raises(ConfigError, match=r"candidate\.3\.lat_deg.*candidate\.4\.id"):
+    with pytest.raises(ConfigError, match=r"(?s)candidate\.3\.lat_deg.*candidate\.4\.id"):
         load_candidates(path)
     path.write_text(SITES + "NORTH,1.3,52.3,60,\n")
     with pytest.raises(ConfigError, match="candidate ids appear twice: NORTH"):
