@@ -78,6 +78,10 @@ class Inlets:
     height_m: np.ndarray
     interval: np.ndarray
 
+    def select(self, rows: np.ndarray) -> Inlets:
+        """Those of a mask or of indices."""
+        return Inlets(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True)
 class Dispersion:
@@ -115,24 +119,46 @@ def wind_factor(height_m: np.ndarray, obukhov_m: np.ndarray, roughness_m: float)
 
 
 class _Growth:
-    """z̄ by distance and 1/L for one roughness: a table in ln x and asinh(1/L), read linearly."""
+    """z̄ by roughness, 1/L and distance: a table in ln z₀, asinh(1/L) and ln x, read linearly."""
 
-    def __init__(self, roughness_m: float) -> None:
-        self.stability = np.linspace(-3.0, 3.0, 61)
+    def __init__(self) -> None:
+        self.log_roughness = np.linspace(np.log(1e-4), np.log(1.0), 47)
+        self.stability = np.linspace(-3.0, 3.0, 121)
+        self.log_x = np.linspace(np.log(0.1), np.log(2000.0), 300)
         inverse = np.sinh(self.stability)
-        inverse = np.where(np.abs(inverse) < 1e-9, 1e-9, inverse)
-        height = np.geomspace(_FIRST_M, _LAST_M, 160)
-        u = wind_factor(_P * height, 1 / inverse[:, None], roughness_m)
-        slope = u * stability_heat(_P * height * inverse[:, None]) / VON_KARMAN**2
-        steps = 0.5 * (slope[:, 1:] + slope[:, :-1]) * np.diff(height)
-        distance = np.concatenate([np.zeros((inverse.size, 1)), np.cumsum(steps, axis=1)], axis=1)
-        self.log_x = np.linspace(np.log(0.1), np.log(2000.0), 200)
-        self.table = np.array([np.interp(np.exp(self.log_x), row, height) for row in distance])
+        inverse = np.where(np.abs(inverse) < 1e-9, 1e-9, inverse)[:, None]
+        self.table = np.stack([self._rows(float(z0), inverse) for z0 in np.exp(self.log_roughness)])
 
-    def at(self, distance_m: np.ndarray, inverse_obukhov: np.ndarray) -> np.ndarray:
-        row = (np.arcsinh(inverse_obukhov) - self.stability[0]) / (self.stability[1] - self.stability[0])
-        column = (np.log(np.maximum(distance_m, 0.1)) - self.log_x[0]) / (self.log_x[1] - self.log_x[0])
-        return np.asarray(map_coordinates(self.table, [row, column], order=1, mode="nearest"))
+    def _rows(self, roughness_m: float, inverse_obukhov: np.ndarray) -> np.ndarray:
+        """∫ dx/dz̄ dz̄ by the trapezium rule, turned round, for each 1/L."""
+        height = np.geomspace(_FIRST_M, _LAST_M, 160)
+        u = wind_factor(_P * height, 1 / inverse_obukhov, roughness_m)
+        slope = u * stability_heat(_P * height * inverse_obukhov) / VON_KARMAN**2
+        steps = 0.5 * (slope[:, 1:] + slope[:, :-1]) * np.diff(height)
+        distance = np.concatenate([np.zeros((steps.shape[0], 1)), np.cumsum(steps, axis=1)], axis=1)
+        return np.array([np.interp(np.exp(self.log_x), row, height) for row in distance])
+
+    def at(self, distance_m: np.ndarray, inverse_obukhov: np.ndarray, roughness_m: float) -> np.ndarray:
+        """Mean height [m]; distances and 1/L of one shape, held at the ends of the table."""
+        axes = (self.log_roughness, self.stability, self.log_x)
+        values = (np.log(roughness_m), np.arcsinh(inverse_obukhov), np.log(np.maximum(distance_m, 0.1)))
+        node = [
+            np.broadcast_to((value - axis[0]) / (axis[1] - axis[0]), distance_m.shape)
+            for value, axis in zip(values, axes, strict=True)
+        ]
+        return np.asarray(map_coordinates(self.table, node, order=1, mode="nearest"))
+
+
+@lru_cache(maxsize=1)
+def _growth() -> _Growth:
+    return _Growth()
+
+
+@lru_cache(maxsize=1)
+def _rule() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes in 0 … 1 and weights of the Gauss-Legendre rule."""
+    node, weight = np.polynomial.legendre.leggauss(_NODES)
+    return 0.5 * (node + 1), 0.5 * weight
 
 
 def enhancement(
@@ -151,26 +177,19 @@ def enhancement(
     """
     found = np.empty(inlets.x1.size)
     point = (inlets.x1 == inlets.x2) & (inlets.y1 == inlets.y2)
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
-    growth = _growth(dispersion.roughness_m)
     for rows, at, share in (
         (point, np.zeros(1), np.ones(1)),
-        (~point, 0.5 * (node + 1), 0.5 * weight),
+        (~point, *_rule()),
     ):
         if not rows.any():
             continue
         east = inlets.x1[rows, None] + at * (inlets.x2 - inlets.x1)[rows, None] - source_m[0]
         north = inlets.y1[rows, None] + at * (inlets.y2 - inlets.y1)[rows, None] - source_m[1]
         t = inlets.interval[rows]
-        density = _density(east, north, inlets.height_m[rows], t, air, dispersion, growth)
+        density = _density(east, north, inlets.height_m[rows], t, air, dispersion)
         volume = GAS_CONSTANT * air.temperature_k[t] / (air.pressure_pa[t] * molar_mass_g_mol)
         found[rows] = (density @ share) * volume * 1e6 / 60.0
     return found
-
-
-@lru_cache(maxsize=64)
-def _growth(roughness_m: float) -> _Growth:
-    return _Growth(roughness_m)
 
 
 def _density(
@@ -180,7 +199,6 @@ def _density(
     interval: np.ndarray,
     air: Air,
     dispersion: Dispersion,
-    growth: _Growth,
 ) -> np.ndarray:
     """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at offsets (n, k) from the source."""
     towards = np.deg2rad(air.from_deg[interval] + dispersion.turn_deg + 180.0)[:, None]
@@ -188,8 +206,8 @@ def _density(
     across = east * np.cos(towards) - north * np.sin(towards)
     inverse = np.broadcast_to(1 / air.obukhov_m[interval][:, None], along.shape)
     down = np.maximum(along, 0.1)
-    mean_height = growth.at(dispersion.growth * down, inverse)
     roughness = dispersion.roughness_m
+    mean_height = _growth().at(dispersion.growth * down, inverse, roughness)
     reference = wind_factor(np.asarray(air.anemometer_m), 1 / inverse[:, :1], roughness)
     speed = air.speed_m_s[interval][:, None] / reference
     speed = speed * wind_factor(_ADVECTION * mean_height, 1 / inverse, roughness)
