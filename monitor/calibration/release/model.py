@@ -8,7 +8,7 @@ With the enhancement e = Q a(place, dispersion) of each half hour::
         + noise/√k + f w/√k                                               (independent, Student-t, ν = 4)
 
 The factors are errors of the plume, in proportion to what it says; w is its enhancement with a direction
-that is also wrong by `WRONG_DIRECTION`, so that a plume that passes beside an inlet is an error and no surprise.
+that is also wrong by `WRONG_DIRECTION`, so that a plume that passes beside an inlet is no surprise.
 In the mismatch e and w are those of one *reference*, found in turn with the estimate: a mismatch that moved
 with Q would read the rate from the size of the scatter.  The backgrounds b and, given place and dispersion,
 the rate are integrated out exactly with flat priors, everything else by sampling.

@@ -2,9 +2,9 @@
 
 Starts come from a coarse grid of places; from the best of them the density is climbed, reference and
 Student-t weights found in turn; a Laplace approximation at the summit is the first proposal, beside a broad
-one over the whole area.  Rounds of draws then refit a Student-t proposal to all draws so far, and every draw is
-weighted by the mixture of all proposals (Cornuet et al. 2012, Scand. J. Stat. 39, 798), so that no round is
-thrown away.  Given place and dispersion the rate is normal, and is not drawn.
+one over the whole area.  Rounds of draws then refit a Student-t proposal to all draws so far, and every draw
+is weighted by the mixture of all proposals (Cornuet et al. 2012, Scand. J. Stat. 39, 798), so that no round
+is thrown away.  Given place and dispersion the rate is normal, and is not drawn.
 """
 
 from __future__ import annotations
