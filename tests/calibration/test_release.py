@@ -6,7 +6,15 @@ import pytest
 
 from monitor.calibration.release.alarm import search
 from monitor.calibration.release.data import MAIN, OFF, OTHER, blocks_of, read_release
-from monitor.calibration.release.model import PRIOR_MEAN, Errors, frozen_errors, model_of, unpack
+from monitor.calibration.release.model import (
+    LARGEST_G_MIN,
+    PRIOR_MEAN,
+    Errors,
+    frozen_errors,
+    log_mass,
+    model_of,
+    unpack,
+)
 from monitor.calibration.release.sampling import Posterior, pooled, sample_release
 from monitor.errors import SourceFormatError
 
@@ -122,6 +130,15 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path, spoil, match):
     spoil(made_table(1)).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(SourceFormatError, match=match):
         read_release(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("rate", "sd"), [(5.0, 1.0), (-3.0, 1.0), (-1e5, 1e4), (2e3, 3e2), (4.0, 1e5), (4.0, 1e9), (0.0, np.inf)]
+)
+def test_no_rate_beyond_the_largest_that_is_thought_of_has_weight(rate, sd):
+    share = (np.arange(400_000) + 0.5) / 400_000
+    expected = np.exp(-0.5 * ((LARGEST_G_MIN * share - rate) / sd) ** 2).mean() * LARGEST_G_MIN
+    assert log_mass(rate, sd) == pytest.approx(np.log(expected), abs=1e-4)
 
 
 def test_scales_survive_their_logarithms():

@@ -41,8 +41,8 @@ UNKNOWNS: Final = ("ln rate", "x", "y", "ln growth", "ln lateral", "ln roughness
 PRIOR_MEAN: Final = np.array([0.0, 0.0, np.log(0.02), 0.0])
 PRIOR_SD: Final = np.array([0.25, 0.5, np.log(2.0), 5.0])
 AREA_M: Final = 100.0
-#: The largest rate that is thought of, where the data say nothing at all [g min⁻¹].
-_UNSEEN: Final = float(np.log(1000.0))
+#: The largest rate that is thought of [g min⁻¹]: where the data say nothing, all up to here are alike.
+LARGEST_G_MIN: Final = 1000.0
 #: Error of the direction of a single interval [rad].
 WRONG_DIRECTION: Final = 0.14
 DEGREES_OF_FREEDOM: Final = 4.0
@@ -191,13 +191,13 @@ class ReleaseModel:
     def log_density(self, shape: np.ndarray) -> float:
         """Ln posterior density of the shape (6,) but for a constant, backgrounds and rate integrated out.
 
-        The rate has a flat prior above zero; given the shape it is normal, cut at zero.
+        The rate has a flat prior from zero to `LARGEST_G_MIN`; given the shape it is normal, cut at both.
         """
         prior = log_prior(shape)
         if not np.isfinite(prior):
             return prior
         rate, sd, fit = self.rate(shape)
-        return prior + fit + (np.log(sd) + float(log_ndtr(rate / sd)) if np.isfinite(sd) else _UNSEEN)
+        return prior + fit + log_mass(rate, sd)
 
     def log_evidence(self) -> float:
         """Ln p(y) at the reference, with the determinants: comparable between references and errors."""
@@ -254,6 +254,17 @@ def unpack(unknowns: np.ndarray) -> tuple[tuple[float, float], Dispersion]:
     """Place [m] and dispersion of a vector of `UNKNOWNS`."""
     _, x, y, growth, lateral, roughness, turn = (float(value) for value in unknowns)
     return (x, y), Dispersion(np.exp(growth), np.exp(lateral), float(np.exp(roughness)), turn)
+
+
+def log_mass(rate: float, sd: float) -> float:
+    """Ln ∫ exp(−(q − rate)²/2 sd²) dq from 0 to `LARGEST_G_MIN`, which is the mass where sd is ∞."""
+    if not sd < 1e3 * LARGEST_G_MIN:
+        return float(np.log(LARGEST_G_MIN))
+    ends = sorted((abs(rate) / sd, (LARGEST_G_MIN - rate) / sd)) if rate < 0 else []
+    # below zero both ends are in the upper tail, where differences of Φ lose their digits
+    high, low = (-ends[0], -ends[1]) if ends else ((LARGEST_G_MIN - rate) / sd, -rate / sd)
+    above, below = float(log_ndtr(high)), float(log_ndtr(low))
+    return float(np.log(sd) + 0.5 * np.log(2 * np.pi) + above + np.log1p(-np.exp(below - above)))
 
 
 def log_prior(shape: np.ndarray) -> float:

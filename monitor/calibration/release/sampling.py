@@ -18,7 +18,15 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, ndtr
 from scipy.stats import multivariate_t
 
-from monitor.calibration.release.model import AREA_M, PRIOR_MEAN, PRIOR_SD, ReleaseModel, log_prior, unpack
+from monitor.calibration.release.model import (
+    AREA_M,
+    LARGEST_G_MIN,
+    PRIOR_MEAN,
+    PRIOR_SD,
+    ReleaseModel,
+    log_prior,
+    unpack,
+)
 
 #: Steps of the shape that change the density by about one, for the climb and for second differences.
 STEP: Final = np.array([3.0, 3.0, 0.15, 0.15, 0.4, 2.0])
@@ -49,10 +57,12 @@ class Posterior:
     rate_sd: np.ndarray
 
     def rate_quantiles(self, at: np.ndarray) -> np.ndarray:
-        """Quantiles of the rate [g min⁻¹]: a mixture of normals cut at zero."""
-        grid = np.concatenate([[0.0], np.geomspace(1e-3, 1e3, 4000)])
-        below = ndtr(-self.rate / self.rate_sd)
-        share = (ndtr((grid[:, None] - self.rate) / self.rate_sd) - below) / (1.0 - below)
+        """Quantiles of the rate [g min⁻¹]: a mixture of normals cut at zero and `LARGEST_G_MIN`."""
+        grid = np.concatenate([[0.0], np.geomspace(1e-3, LARGEST_G_MIN, 4000)])
+        z = (grid[:, None] - self.rate) / np.minimum(self.rate_sd, 1e3 * LARGEST_G_MIN)
+        share = ndtr(z) - ndtr(z[0])
+        # a normal all of whose mass lies outside adds nothing that could be drawn
+        share /= np.where(share[-1] > 0, share[-1], 1.0)
         return np.asarray(np.interp(at, share @ self.weights, grid))
 
     @property
