@@ -11,8 +11,8 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_table, progress, span
-from monitor.domain import Interval
-from monitor.errors import ConfigError, UsageError
+from monitor.cli.running import as_interval, as_options
+from monitor.errors import ConfigError
 
 if TYPE_CHECKING:
     from monitor.service.run import RunOutcome
@@ -41,10 +41,8 @@ def sources(
     """
     from monitor.config import load_city
     from monitor.service.pipeline import run_interval
-    from monitor.service.run import RunOptions
 
-    if not start < end:
-        raise UsageError("--to must come after --from", found=f"{start.isoformat()} … {end.isoformat()}")
+    interval = as_interval(start, end)
     if not load_city(city).scan:
         raise ConfigError(
             "the city file asks for no search for sources",
@@ -54,8 +52,8 @@ def sources(
             remedy='add [[scan]] and species = "ch4"',
         )
     with progress() as watch:
-        options = RunOptions(window_days=window_days, keep_going=keep_going, again=again, progress=watch)
-        outcome = run_interval(city, Interval(start, end), data, workdir, options)
+        options = as_options(window_days, keep_going, again, watch)
+        outcome = run_interval(city, interval, data, workdir, options)
     if as_json:
         print_json(_as_json(outcome))
     else:
