@@ -7,6 +7,7 @@ codes.  No scheme maps one to one onto another, so a translation is a set, and `
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,18 +21,29 @@ SCHEMES: Final[tuple[Scheme, ...]] = ("gpc", "gnfr", "ipcc2006", "crf", "edgar")
 #: Schemes whose codes are paths: "1.A.2" holds "1.A.2.a", "I.1" holds "I.1.1".
 _NESTED: Final = ("gpc", "ipcc2006", "crf")
 
-#: The keys of the column `source`.
+#: "1A4cii", "3Da1", "1B2aiii6": number, capital, number, letter, Roman or Arabic number, number.
+_RUN_TOGETHER: Final = re.compile(r"(\d)([A-Z])(\d+)?([a-z])?([ivx]+|\d+)?(\d+)?")
+
+#: The keys of the column `source`, each with what of it was seen when the table was checked.
 SOURCES: Final = MappingProxyType(
     {
         **{
-            f"gpc-{chapter}": f"Global Protocol for Community-Scale Greenhouse Gas Inventories, v1.1 (2021), "
-            f"chapter {chapter}, overview table"
+            f"gpc-{chapter}": "Global Protocol for Community-Scale Greenhouse Gas Inventories (WRI, C40 and "
+            f"ICLEI, 2014; v1.1, 2021), chapter {chapter}. Seen: its place among the chapters; reference "
+            "numbers and scopes in C40's GPC taxonomy. The links to the IPCC's codes follow from the names"
             for chapter in (4, 6, 7, 8, 9, 10)
         },
-        "ipcc-1": "2006 IPCC Guidelines for National Greenhouse Gas Inventories, vol. 1, ch. 8, Table 8.2",
-        "crf": "Common reporting format tables (decision 24/CP.19): Tables 1 to 6",
-        "emep-1": "EMEP reporting guidelines (ECE/EB.AIR/125), Annex I: NFR aggregation for gridding",
-        "edgar-8": "EDGAR v8.0 greenhouse gases, list of sectors with their IPCC 2006 codes",
+        "ipcc-1": "2006 IPCC Guidelines for National Greenhouse Gas Inventories, vol. 1, ch. 8, Table 8.2. "
+        "Seen: codes and names in the category lists of PRIMAP",
+        "crf": "Common reporting format of the UNFCCC (decision 24/CP.19, 2013, annex II). Seen: Tables 1 to "
+        "5 of the United Kingdom for 2021; the parts of 1.A.2.g in the category lists of PRIMAP",
+        "emep-1": "UNECE, Guidelines for Reporting Emissions and Projections Data (ECE/EB.AIR/128, 2015), "
+        "annex I, template NFR, column 'NFR Aggregation for Gridding and LPS (GNFR)'. Seen: the column as "
+        "three programmes copied it that map NFR to GNFR",
+        "edgar-8": "EDGAR (JRC), sectors of the maps with their IPCC codes of 1996 and 2006. Seen: the list "
+        "of v6 to v8 (2021 to 2023) as four programmes copied it that read the maps",
+        "edgar-name": "EDGAR (JRC): the sector's name in the lists of v4 to v8; its codes were not found",
+        "names": "No published table was found for what the note says: it follows from names and definitions",
     }
 )
 
@@ -100,12 +112,12 @@ def codes(scheme: Scheme) -> tuple[str, ...]:
 
 
 def canonical(code: str, scheme: Scheme) -> str:
-    """The code as the table spells it: "A_PublicPower" and "F1" are GNFR A and F, "1A2a" is 1.A.2.a."""
+    """The code as the table spells it: "A_PublicPower" and "F1" are GNFR A and F, "1A4cii" is 1.A.4.c.ii."""
     spelled = code.strip()
     if scheme == "gnfr":
         return spelled.removeprefix("GNFR_")[:1].upper()
-    if scheme in ("ipcc2006", "crf") and "." not in spelled and len(spelled) > 1:
-        return ".".join((*spelled[:3], spelled[3:]) if len(spelled) > 3 else spelled)
+    if scheme in ("ipcc2006", "crf") and (parts := _RUN_TOGETHER.fullmatch(spelled)):
+        return ".".join(part for part in parts.groups() if part)
     return spelled.rstrip(".") if scheme in _NESTED else spelled
 
 

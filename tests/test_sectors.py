@@ -77,6 +77,15 @@ def test_every_link_names_its_sources_and_every_source_is_used():
     assert used == set(sectors.SOURCES)
 
 
+def test_what_no_published_table_shows_is_marked_and_says_what_it_is():
+    said = {"names": ("by name", "by the definition"), "edgar-name": ("by the sector's name", "EDGAR's name")}
+    for key, words in said.items():
+        marked = [link for link in sectors.links() if key in link.source]
+        assert marked
+        for link in marked:
+            assert any(word in link.note for word in words), link
+
+
 def test_what_is_not_one_to_one_has_a_note():
     for link in sectors.links():
         for scheme in ("gnfr", "edgar"):
@@ -116,6 +125,16 @@ def _nested(a, b):
         ("1.A.2.g", "crf", "gnfr", ("B", "I")),
         ("1.A.2.c", "crf", "gnfr", ("B",)),
         ("2.A.1", "crf", "edgar", ("NMM",)),
+        ("1A2gvii", "crf", "gnfr", ("I",)),
+        ("1A4cii", "crf", "ipcc2006", ("1.A.4.c.ii",)),
+        ("1.B.1.b", "crf", "ipcc2006", ("1.B.1.c",)),
+        ("1.B.1.b", "ipcc2006", "crf", ("1.B.1.c",)),
+        ("1.A.2.k", "ipcc2006", "crf", ("1.A.2.g.v",)),
+        ("AWB", "edgar", "ipcc2006", ("3.C.1.b",)),
+        ("3Da1", "crf", "gnfr", ("L",)),
+        ("H", "gnfr", "gpc", ("II.4.1", "II.4.3")),
+        ("G", "gnfr", "gpc", ("II.3.1", "II.3.3")),
+        ("PRO_FFF", "edgar", "ipcc2006", ("1.B.1.a", "1.B.2.a", "1.B.2.b", "5.B")),
     ],
 )
 def test_sectors_are_translated(code, source, target, expected):
