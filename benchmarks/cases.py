@@ -12,10 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from benchmarks import claims, scan
 from benchmarks import contestants as who
-from benchmarks import scan
 from benchmarks.contestants import Contestant, ours
 from benchmarks.worlds import MONTH, PEER, YEAR, City
+from monitor.calibration.asking import Claim
 
 #: Modules with classes that are timed.
 MODULES = ("inversion", "transport", "ingest", "archive")
@@ -138,6 +139,10 @@ def scan_targets(rows: Rows) -> list[Target]:
     ]
 
 
+def claim_targets(rows: Rows) -> list[Target]:
+    return [Target(f"one claim of a {kind} [s]", row["warm_s"], 1.0) for kind, row in rows.items()]
+
+
 _EXACT = ours("exact", partial(who.month, method="observations"))
 _REDUCED = ours("reduced", partial(who.month, method="reduced"))
 _FIPS = Contestant(
@@ -149,6 +154,7 @@ _FIPS = Contestant(
 )
 _HYPER = "monitor.inversion.hyper"
 _SEARCH = ("monitor.compare.sources",)
+_CLAIM = ("monitor.calibration.asking",)
 
 WORLDS = (
     Case(
@@ -217,6 +223,19 @@ WORLDS = (
             for name, draws in (("search", 0), ("with null", 1000))
         ),
         judge=scan_targets,
+        runs=3,
+        sticks=3,
+    ),
+    Case(
+        "claim",
+        "one claim after the solve: a month of hourly observations, 3,600 cells, the whole ensemble",
+        tuple(
+            Contestant(
+                claim.kind, partial(claims.judge, claim=claim), claims.month, _CLAIM, lambda one: one.order
+            )
+            for claim in (Claim("level", 1e6, 0.2), Claim("change", -0.2, 0.1))
+        ),
+        judge=claim_targets,
         runs=3,
         sticks=3,
     ),
