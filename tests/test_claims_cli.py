@@ -34,7 +34,7 @@ value = 1.0e5
 unit = "t CH4 a-1"
 tolerance = 0.25
 evaluate_on = ["2020-02-01", "2021-02-01"]
-adjustments = ["months: a winter for the year"]
+adjustments = ["months: a winter for the year", { item = "biogenic part", text = "a town without wetlands" }]
 [[claim]]
 id = "leak"
 kind = "source"

@@ -8,7 +8,7 @@ An item about which neither side says anything is left out: it was not checked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import hypot, isfinite
 
 from monitor import units
@@ -92,8 +92,8 @@ class Estimand:
         Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12),
         empty when they are all there or not known.
     biogenic_in_block, respiration_in_block
-        Whether these are in the total.  `None`: nothing in the state tells them apart; of the biogenic part
-        that is said, of respiration it is not asked.
+        Whether these are in the total.  `None`: nothing in the state tells them apart; a biogenic part is a
+        difference then that somebody must declare, of respiration it is not asked.
     hours, day_factors
         Hours used; whether the hours not sampled follow declared factors.
     is_level
@@ -107,6 +107,8 @@ class Estimand:
     reference_level, reference
         Total of another inventory of the same thing [t a⁻¹] and its name; `None` when there is none.
         The prior should not serve: a claim far from it is what the air is asked about.
+    biogenic_listed
+        Whether natural fluxes that nothing tells apart are listed beside the estimate, as a ledger does.
     """
 
     species: str
@@ -124,6 +126,7 @@ class Estimand:
     denominator: str = "total"
     reference_level: float | None = None
     reference: str = ""
+    biogenic_listed: bool = False
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
@@ -216,11 +219,21 @@ def _scope(statement: Statement, estimand: Estimand) -> Comparison:
     return difference(statement, "scope", detail)
 
 
+_UNTOLD = (
+    "no block of the city file holds natural and biogenic fluxes: what there are of them is in the estimate"
+)
+_TO_DECLARE = (
+    "give them a [[block]] of their own, or say why they do not count: "
+    'adjustments = [{ item = "biogenic part", text = "…" }]'
+)
+
+
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
-    if estimand.biogenic_in_block is None and not statement.includes_biogenic:
-        detail = "no block of the city file holds natural and biogenic fluxes: the air's are taken to be none"
-        item = difference(statement, "biogenic part", detail)
-        return item if item.status == DECLARED else Comparison("biogenic part", DECLARED, detail)
+    if estimand.biogenic_in_block is None:
+        if estimand.biogenic_listed and not statement.includes_biogenic:
+            return Comparison("biogenic part", DECLARED, f"{_UNTOLD}, and listed among the terms")
+        item = difference(statement, "biogenic part", _UNTOLD)
+        return item if item.status == DECLARED else replace(item, detail=f"{item.detail}; {_TO_DECLARE}")
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")

@@ -37,6 +37,8 @@ EXPECTED: Final = MappingProxyType(
         "co": (),
     }
 )
+#: Those that are natural: the biogenic part of a gas.
+NATURAL: Final = ("biosphere", "waters-and-wetlands")
 #: Sectors whose presence, in the state or in the inventory, means that a term is not missing.
 _HELD_BY: Final = MappingProxyType(
     {
@@ -94,6 +96,11 @@ def holds(sectors: Collection[str], *names: str) -> bool:
     """Whether one of the sectors is one of these terms."""
     known = {word for name in names for word in (name, *_HELD_BY[name])}
     return not known.isdisjoint(sector.lower() for sector in sectors)
+
+
+def natural_terms(species: str) -> tuple[str, ...]:
+    """The natural fluxes that are looked for in a gas; none where it has none that matter."""
+    return tuple(name for name, _ in EXPECTED[species] if name in NATURAL)
 
 
 def missing_terms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -24,7 +24,7 @@ from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
-from monitor.service.ledger_rows import mismatches, reconcile, years_of
+from monitor.service.ledger_rows import estimand_of, mismatches, reconcile, years_of
 from monitor.service.search import Found, find_sources
 
 __all__ = ["Analysis", "CityData", "analyse"]
@@ -186,11 +186,12 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     )
     models = [v for v in solved.variants if not v.station_out]
     found = judging.answers(quantity, models)
+    estimand = replace(estimand_of(solved, region, epoch, block.name), biogenic_listed=False)
     out: dict[str, dict[str, object]] = {}
     for name, pattern in quantity.patterns.items():
         answers = [a for a in found if a.pattern == name]
         pooled = least_favourable(quantity.made, answers, quantity.transport).estimate
-        reasons = mismatches(solved, region, name, maps[name], epoch, block.name)
+        reasons = mismatches(solved, region, name, maps[name], estimand)
         out[name] = {
             "species": solved.case.species,
             "region": region,

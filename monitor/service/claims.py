@@ -17,7 +17,7 @@ from monitor.compare.adjustments import adjustments_of
 from monitor.compare.comparable import Estimand, Statement, compare_definitions, declared_sd
 from monitor.compare.forms import Trend
 from monitor.compare.regions import region_area_km2, shared_area
-from monitor.compare.terms import holds
+from monitor.compare.terms import holds, natural_terms
 from monitor.compare.trends import decimal_years
 from monitor.compare.verdict import NOT_COMPARABLE, NOT_DUE, REASONS, UNDECIDED
 from monitor.config import CityConfig, ClaimSection, FluxBlockSection
@@ -305,7 +305,7 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
         species=case.species,
         region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
         years=tuple(sorted({e.start.year for e in epochs})),
-        biogenic_in_block=_in_block(block, case, "biosphere", "waters-and-wetlands"),
+        biogenic_in_block=biogenic_in(block, case),
         respiration_in_block=_in_block(block, case, "human-respiration", "livestock-respiration"),
         hours=one.variants[0].name,
         is_level=claim.kind == "level",
@@ -316,6 +316,12 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
         reference_level=known,
         reference=name,
     )
+
+
+def biogenic_in(block: str, case: Case) -> bool | None:
+    """Whether the block holds natural fluxes of its gas; None where no block does, and there may be some."""
+    natural = natural_terms(case.species)
+    return _in_block(block, case, *natural) if natural else False
 
 
 def _in_block(block: str, case: Case, *terms: str) -> bool | None:

@@ -18,11 +18,11 @@ from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_de
 from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
 from monitor.compare.statistics import Estimate, gaussian
-from monitor.compare.terms import ADDS, EITHER, Term, missing_terms, weigh_gap
+from monitor.compare.terms import ADDS, EITHER, NATURAL, Term, holds, missing_terms, weigh_gap
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
 from monitor.errors import NumericalError
-from monitor.service.claims import layouts, transport_of
+from monitor.service.claims import biogenic_in, layouts, transport_of
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Solved
@@ -80,6 +80,7 @@ def _cells(solved: Solved) -> Iterator[Cell]:
         candidates, others = case.maps[block.name], case.compared[block.name]
         for region in map(str, solved.regions["region"].values):
             for period, epoch in case.epochs.items():
+                estimand = estimand_of(solved, region, epoch, block.name)
                 for name, dataset in {**candidates, **others}.items():
                     fields = _mean_fields(dataset, epoch)
                     used = not case.inversion.reference or name in case.inversion.reference
@@ -91,7 +92,7 @@ def _cells(solved: Solved) -> Iterator[Cell]:
                         tuple(str(s) for s in dataset["sector"].values),
                         fields,
                         name in candidates and used,
-                        mismatches(solved, region, name, dataset, epoch, block.name),
+                        mismatches(solved, region, name, dataset, estimand),
                     )
 
 
@@ -125,14 +126,15 @@ def _mean_fields(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
 
 
 def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Estimand:
-    """What the air's total of a region, block and epoch is, for the gate."""
+    """What the air's total of a region, block and epoch is, for the gate; its terms stand in the same row."""
     city, species = solved.case.city, solved.case.species
     section = next(r for r in [*(r.as_domain() for r in city.region), Region(region, ())] if r.id == region)
     return Estimand(
         species=species,
         region_area_km2=region_area_km2(section, solved.case.grid),
         years=tuple(range(epoch.start.year, (epoch.end - timedelta(microseconds=1)).year + 1)),
-        biogenic_in_block=False,
+        biogenic_in_block=biogenic_in(block, solved.case),
+        biogenic_listed=True,
         hours=solved.variants[0].name,
         is_level=True,
         day_factors=any(b.hour_factors for b in city.block if b.name == block and b.species == species),
@@ -140,11 +142,10 @@ def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Est
 
 
 def mismatches(
-    solved: Solved, region: str, name: str, dataset: xr.Dataset, epoch: Interval, block: str
+    solved: Solved, region: str, name: str, dataset: xr.Dataset, estimand: Estimand
 ) -> tuple[str, ...]:
-    """Why this inventory is not held against the air of this period; empty where it may be."""
+    """Why this inventory is not held against what is estimated of the region; empty where it may be."""
     city, species = solved.case.city, solved.case.species
-    estimand = estimand_of(solved, region, epoch, block)
     years = years_of(city, name, dataset)
     shared = next((y for y in years if y in estimand.years), None)
     statement = Statement(
@@ -153,7 +154,7 @@ def mismatches(
         scope="territorial",
         region=region,
         area_km2=None,
-        includes_biogenic=False,
+        includes_biogenic=holds({str(s) for s in dataset["sector"].values}, *NATURAL),
         basis="gas",
         inventory_year=years[0] if shared is None else shared,
         adjustments=adjustments_of(city.ledger.adjustments),

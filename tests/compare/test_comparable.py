@@ -128,11 +128,21 @@ def test_every_item_that_can_be_declared_is_a_key_of_the_files_and_no_other():
     assert set(get_args(GateItem)) == {item for item, words in WORDS.items() if words}
 
 
-def test_natural_fluxes_that_nothing_tells_apart_are_not_excluded_on_both_sides():
+def test_natural_fluxes_that_nothing_tells_apart_are_a_mismatch_until_somebody_declares_them():
     bare = replace(OURS, biogenic_in_block=None)
     detail = {i.item: i for i in compare_definitions(CLAIM, bare)}["biogenic part"].detail
-    assert status("biogenic part", ours=bare) == ("declared", True) and "taken to be none" in detail
+    assert status("biogenic part", ours=bare) == ("mismatch", False)
+    assert 'adjustments = [{ item = "biogenic part"' in detail and "[[block]]" in detail
     assert status("biogenic part", ours=bare, includes_biogenic=True) == ("mismatch", False)
+    none = Adjustment("a desert in summer", 0.05, "biogenic part")
+    assert status("biogenic part", ours=bare, adjustments=(none,)) == ("declared", True)
+    assert declared_sd(compare_definitions(replace(CLAIM, adjustments=(none,)), bare)) == 0.05
+
+
+def test_natural_fluxes_that_a_ledger_lists_are_declared_by_its_list():
+    listing = replace(OURS, biogenic_in_block=None, biogenic_listed=True)
+    assert status("biogenic part", ours=listing) == ("declared", True)
+    assert status("biogenic part", ours=listing, includes_biogenic=True) == ("mismatch", False)
 
 
 def test_a_year_that_nobody_claimed_is_not_asked():

@@ -78,6 +78,7 @@ unit = "t CH4 a-1"
 reading = "equal"
 tolerance = 0.25
 where = "inventory map"
+adjustments = [{ item = "biogenic part", text = "a town without wetlands" }]
 """
 
 SERVICE = """\

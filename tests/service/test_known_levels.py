@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from small_worlds import CELLS, GRID, flux
-from test_analysis import CITY, LEVEL, WHOLE, city, claims, data  # noqa: F401 - the fixture
+from test_analysis import BARE, CITY, LEVEL, WHOLE, city, claims, data  # noqa: F401 - the fixture
 
 from monitor import units
 from monitor.service.analysis import analyse
@@ -34,7 +34,7 @@ def items(data):  # noqa: F811
             LEVEL | {"id": "tenth", "value": TOTAL / 10},
             LEVEL | {"id": "half", "value": TOTAL / 2},
             LEVEL | {"id": "quoted", "value": TOTAL / 10, "where": "inventory three"},
-            LEVEL | {"id": "said", "value": TOTAL / 10, "adjustments": ["magnitude: the city insists"]},
+            LEVEL | {"id": "said", "value": TOTAL / 10, "adjustments": ["magnitude: the city insists", BARE]},
         )
         made = analyse(city(inventory=[*CITY["inventory"], THIRD | {"role": role}]), asked, WHOLE, more)
         return {

@@ -134,6 +134,16 @@ def test_a_map_that_is_only_compared_is_a_second_witness(data):  # noqa: F811
     )
 
 
+def test_an_inventory_without_vegetation_is_not_held_against_a_block_that_has_it(data):  # noqa: F811
+    green = CITY["inventory"][0] | {"id": "one-biosphere", "sector": "biosphere"}
+    grown = flux(np.random.default_rng(6).gamma(2, 1, CELLS), "one-biosphere", ["biosphere"])
+    more = CityData(data.observations, data.footprints, dict(data.inventories) | {"one-biosphere": grown})
+    found = reconcile(solved(more, inventory=[*CITY["inventory"], green], **YEARS))
+    why = {row.inventory: row.not_comparable for row in found}
+    assert why["one"] == ()
+    assert why["two"] == ("biogenic part: natural and biogenic fluxes are on one side only",)
+
+
 def test_a_term_of_an_unknown_region_is_refused():
     term = {"name": "ponds", "species": "co2", "region": "east", "value_t_a": 1.0, "sd_t_a": 1.0}
     with pytest.raises(ValueError, match="ledger.term 'ponds': no region 'east'"):
