@@ -177,7 +177,10 @@ def _inventory_row(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _source_row(source: Mapping[str, Any]) -> tuple[str, ...]:
+    from monitor.publish.numbers import chance_bound
+
     place = [number(source.get(key)) for key in ("lon", "lat")]
     times = [str(source.get(key) or "") for key in ("start", "end")]
-    tail = (str(source.get("unit") or ""), number(source.get("false_alarm")))
+    chance = chance_bound(source.get("false_alarm"), source.get("draws")) + number(source.get("false_alarm"))
+    tail = (str(source.get("unit") or ""), chance)
     return (*place, *times, number(source.get("strength")), span(source.get("interval")), *tail)

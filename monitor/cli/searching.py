@@ -97,10 +97,13 @@ def _print(outcome: RunOutcome) -> None:
 
 
 def _row(source: Mapping[str, Any]) -> tuple[str, ...]:
+    from monitor.publish.numbers import chance_bound
+
     place = [number(source[key]) for key in ("lon", "lat", "place_km")]
     end = str(source["end"]) + (f" ({source['recurring']})" if source["recurring"] else "")
     strength = (number(source["strength"]), span(source["interval"]), str(source["unit"]))
-    chance = [number(source[key]) for key in ("false_alarm", "false_alarms_a_year")]
+    less = chance_bound(source["false_alarm"], source.get("draws"))
+    chance = [less + number(source[key]) for key in ("false_alarm", "false_alarms_a_year")]
     return (str(source["status"]), *place, str(source["start"]), end, *strength, *chance)
 
 

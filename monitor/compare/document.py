@@ -167,7 +167,10 @@ class VerdictDocument(_Part):
     share_from_data: float | None = Field(description="1 − posterior over prior variance")
     response: float | None = Field(description="the smallest of `responses`")
     responses: dict[str, float | None]
-    false_alarm: Probability | None = Field(description="source: of the whole search")
+    false_alarm: Probability | None = Field(
+        description="source: of the whole search; at most this where it is 1 / (draws + 1)"
+    )
+    draws: int | None = Field(None, description="source: simulated worlds behind `false_alarm`")
     comparability: list[Item]
     ensemble: list[Choice]
     flips: list[Flip]

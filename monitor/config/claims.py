@@ -202,6 +202,15 @@ def _is_total(unit: str, gas: str) -> bool:
 
 def _margin(claim: ClaimSection) -> Iterator[Fault]:
     if claim.kind == "source":
+        if claim.reading == "at least":
+            yield (
+                "reading",
+                "the strength of a source is read as 'equal': its interval must hold it; "
+                "leave the strength out to claim that there is a source",
+            )
+        for key in ("margin", "tolerance"):
+            if getattr(claim, key) is not None:
+                yield key, f"a source has no {key}: the interval of its strength must hold the one claimed"
         return
     if claim.kind not in _EPOCHS and claim.read_as == "at least":
         yield "reading", f"a {claim.kind} is read as 'equal'"

@@ -13,6 +13,7 @@ from monitor.publish.interval_picture import interval_picture
 from monitor.publish.marks import in_cell, in_full, other
 from monitor.publish.numbers import (
     as_number,
+    chance_bound,
     estimate_of,
     show_claimed,
     show_level,
@@ -199,7 +200,8 @@ def _result_rows(verdict: Mapping[str, Any]) -> Rows:
     ):
         number = as_number(verdict.get(key))
         if number is not None:
-            rows.append((name, show_plain(number)))
+            less = chance_bound(number, verdict.get("draws")) if key == "false_alarm" else ""
+            rows.append((name, less + show_plain(number)))
     rule = text_of(verdict.get("uncertainty_rule"))
     return [*rows, ("How uncertainties were added", other("assumed", tidy(rule)))] if rule else rows
 

@@ -81,6 +81,12 @@ def show_plain(value: float, digits: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def chance_bound(chance: object, draws: object) -> str:
+    """ "< " before a probability of `draws` simulations that none of them reached: it may be any smaller."""
+    p, n = as_number(chance), as_number(draws)
+    return "< " if p is not None and n is not None and p * (n + 1) < 1.5 else ""
+
+
 def pretty_unit(unit: str) -> str:
     """`unit` with subscripts in gases and superscripts in exponents: ``t CH₄ a⁻¹``."""
     words = [_GASES.get(word, word) for word in unit.split()]

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from monitor.publish.marks import in_cell, other
-from monitor.publish.numbers import Estimate, as_number, estimate_of, scale_of, show_plain
+from monitor.publish.numbers import Estimate, as_number, chance_bound, estimate_of, scale_of, show_plain
 from monitor.publish.table_view import day_text, place_text, plain_or_dash
 from monitor.publish.wording import few, gas_name, items_of, mapping_of, plain_amount, text_of, tidy
 
@@ -32,6 +32,7 @@ def source_rows(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         sign, style = _STATUS.get(status, ("", "unconfirmed"))
         reach = as_number(row.get("place_km"))
         again = text_of(row.get("recurring"))
+        less = chance_bound(row.get("false_alarm"), row.get("draws"))
         rows.append(
             {
                 "number": str(number),
@@ -41,8 +42,8 @@ def source_rows(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "when": f"{day_text(row.get('start'))} to {day_text(row.get('end'))}"
                 + (f", {again}" if again else ""),
                 "strength": in_cell(strength_of(row)),
-                "false_alarm": plain_or_dash(row.get("false_alarm")),
-                "a_year": plain_or_dash(row.get("false_alarms_a_year")),
+                "false_alarm": less + plain_or_dash(row.get("false_alarm")),
+                "a_year": less + plain_or_dash(row.get("false_alarms_a_year")),
                 "status": status or "–",
                 "sign": sign,
                 "style": style,

@@ -69,7 +69,7 @@ def find_sources(section: ScanSection, posterior: Posterior, inversion: Inversio
     for event in find_events(search, problem.residual, section.false_alarm, inflate=posterior.inflation_of):
         checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
         value = event.hit.interval(inversion.transport_sd, np.random.default_rng(seed))
-        rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days)}
+        rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days), "draws": section.draws}
         events.append(_event_json(event, value, scope, problem) | rate | _checks_json(checks))
     windows = reference_windows(search.windows, round(section.source_days * 24.0 / scope.bins.hours))
     strengths = detectable_strengths(search, windows)

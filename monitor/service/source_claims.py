@@ -75,7 +75,7 @@ def judge_source(
     return Verdict(
         answer=answer,
         reasons=reasons,
-        claim=_claim_json(claim, dates_of(hit, search.windows, scope.bins)),
+        claim=_claim_json(claim, dates_of(hit, search.windows, scope.bins)) | {"draws": section.draws},
         unit=unit,
         estimate=estimate,
         comparability=items,
@@ -86,7 +86,8 @@ def judge_source(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
             f"transport error of {scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "
             "multiplies the estimate in the interval, the strength under test in the upper limit; the "
-            f"false-alarm probability covers all {search.windows.count} windows together."
+            f"false-alarm probability covers all {search.windows.count} windows together; from "
+            f"{section.draws} draws it cannot be below 1/{section.draws + 1}."
         ),
         false_alarm=hit.p_value,
     ).as_json()

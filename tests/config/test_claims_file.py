@@ -89,6 +89,8 @@ def test_every_kind_of_claim_can_be_written(tmp_path):
         (LEVEL | {"reading": "at least"}, r"claim.0.reading: .*a level is read as 'equal'"),
         (LEVEL | {"value": float("inf")}, r"claim.0.value: .*finite"),
         (LEVEL | {"months": [13]}, r"claim.0.months: .*1 to 12"),
+        (SOURCE | {"value": 5.0, "reading": "at least"}, r"claim.0.reading: .*source is read as 'equal'"),
+        (SOURCE | {"value": 5.0, "tolerance": 0.3}, r"claim.0.tolerance: .*a source has no tolerance"),
         (SOURCE | {"lat_deg": 111.5}, r"claim.0.lat_deg: .*less than or equal to 90"),
         (
             LEVEL | {"polygons": [[[0, 0], [1, 1], [1, 0], [0, 1]]]},

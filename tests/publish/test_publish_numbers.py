@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from report_inputs import verdict, verdicts
 
 from monitor.publish.diagnostics import diagnostics_in_words
-from monitor.publish.numbers import estimate_of, pretty_unit, show, show_claimed, show_level, show_plain
+from monitor.publish.numbers import (
+    chance_bound,
+    estimate_of,
+    pretty_unit,
+    show,
+    show_claimed,
+    show_level,
+    show_plain,
+)
 from monitor.publish.wording import answer, plain_amount, reasons_of, why
 
 INTERVAL_WITH_LEVEL = re.compile(r"\([\d.]+ % interval: .+ to .+\)")
@@ -130,3 +138,8 @@ def test_an_unlucky_diagnostic_is_called_what_it_is():
     said = " ".join(diagnostics_in_words({"loo_coverage": 0.7, "loo_variance": 3.0}))
     assert "not what an honest 95 % should give" in said and "larger than stated" in said
     assert diagnostics_in_words({"loo_coverage": math.nan}) == []
+
+
+def test_a_chance_that_no_draw_reached_is_a_bound():
+    assert chance_bound(1 / 501, 500) == "< " and chance_bound(2 / 501, 500) == ""
+    assert chance_bound(1 / 501, None) == "" == chance_bound(None, 500)
