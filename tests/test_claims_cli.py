@@ -280,6 +280,25 @@ def test_a_report_that_leaves_out_or_changes_a_part_of_its_run_fails(
     assert fault in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("part", ["totals", "inventories", "figures", "series", "city"])
+def test_a_copy_elsewhere_fails_after_any_edit_without_an_archive_or_checksums(
+    quick, published, tmp_path, part, capsys
+):
+    content = json.loads(published.read_text(encoding="utf-8"))
+    elsewhere = ("--workdir", str(quick.root / "nowhere"))
+    copy = tmp_path / "copy.json"
+    copy.write_text(json.dumps(content, indent=2), encoding="utf-8")  # the seal counts no spaces
+    assert cli.run(["verify", str(copy), *elsewhere]) == 0
+    edited = {"totals": [{"estimate": 1.0}], "city": {"id": "elsewhere", "name": ""}}
+    copy.write_text(json.dumps(content | {part: edited.get(part, {})}), encoding="utf-8")
+    assert cli.run(["verify", str(copy), *elsewhere]) == 74
+    err = capsys.readouterr().err
+    assert "the report is not as it was sealed" in err and f"expected: {content['digest']}" in err
+    copy.write_text(json.dumps({k: v for k, v in content.items() if k != "digest"}), encoding="utf-8")
+    assert cli.run(["verify", str(copy), *elsewhere]) == 65
+    assert "carries no seal" in capsys.readouterr().err
+
+
 def test_any_other_edit_of_a_published_report_fails_by_the_checksums_beside_it(quick, published, capsys):
     text = published.read_text(encoding="utf-8")
     published.write_text(text + "\n", encoding="utf-8")
@@ -297,6 +316,8 @@ def test_what_a_run_prints_passes_as_well(quick, published, tmp_path, capsys):
         file = tmp_path / f"{name}.json"
         file.write_text(capsys.readouterr().out, encoding="utf-8")
         assert cli.run(["verify", str(file), "--workdir", str(quick.workdir)]) == 0
+        file.write_text(file.read_text(encoding="utf-8").replace('"mini"', '"maxi"', 1), encoding="utf-8")
+        assert cli.run(["verify", str(file), "--workdir", str(quick.root / "nowhere")]) == 74
         capsys.readouterr()
 
 

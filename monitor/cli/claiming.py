@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli import options as opt
-from monitor.cli.output import number, print_json, print_outcome, print_table, progress
+from monitor.cli.output import number, print_json, print_outcome, print_sealed, print_table, progress
 from monitor.errors import ConfigError, InputError, MissingInputError, UsageError
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def evaluate(
         )
     if as_json:
         shown = outcome.as_json()
-        print_json({key: shown[key] for key in ("city", "interval", "family", "verdicts", "warnings")})
+        print_sealed({key: shown[key] for key in ("city", "interval", "family", "verdicts", "warnings")})
         return outcome.exit_code
     print_outcome(outcome)
     print_table(

@@ -27,6 +27,13 @@ def print_json(value: Any, *, lines: bool = False) -> None:
     click.echo(text)
 
 
+def print_sealed(value: Mapping[str, Any], *, lines: bool = False) -> None:
+    """As `print_json`, with the digest of all that is printed: `monitor verify` finds an edit."""
+    from monitor.compare.document import sealed
+
+    print_json(sealed(redact_values(value)), lines=lines)
+
+
 def say_error(error: BaseException, *, as_json: bool) -> int:
     """Say what went wrong, once, and give the exit code."""
     if isinstance(error, click.Abort | KeyboardInterrupt):

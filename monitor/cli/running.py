@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli import options as opt
-from monitor.cli.output import error_text, print_json, print_outcome, print_table, progress
+from monitor.cli.output import error_text, print_json, print_outcome, print_sealed, print_table, progress
 from monitor.domain import Interval
 from monitor.errors import MonitorError, UsageError
 from monitor.service.logs import redact
@@ -64,7 +64,7 @@ def run(
             city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
         )
     if as_json:
-        print_json(outcome.as_json())
+        print_sealed(outcome.as_json())
     else:
         print_outcome(outcome)
         click.echo(f"report: {outcome.report}")
@@ -107,7 +107,7 @@ def backfill(
                 )
             code = code or outcome.exit_code
             if as_json:
-                print_json(outcome.as_json(), lines=True)
+                print_sealed(outcome.as_json(), lines=True)
             else:
                 click.echo(f"{interval}: {', '.join(outcome.steps.values())}; report: {outcome.report}")
         except MonitorError as error:
@@ -151,7 +151,7 @@ def demo(out: Path, seed: int, as_json: bool) -> int:
         outcome, checks = run_demo(out, seed, as_options(None, False, False, watch))
     if as_json:
         shown = outcome.as_json()
-        print_json({key: shown[key] for key in ("verdicts", "sources", "figures", "report")})
+        print_sealed({key: shown[key] for key in ("verdicts", "sources", "figures", "report")})
         return outcome.exit_code
     print_outcome(outcome)
     print_table(

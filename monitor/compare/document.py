@@ -206,27 +206,48 @@ def digest_of(document: Mapping[str, Any]) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def ensure_sealed(document: Mapping[str, Any], what: str, where: str) -> None:
+    """Check the seal of a verdict or of what holds several.
+
+    Raises
+    ------
+    InputError
+        When it has none.
+    StorageError
+        When it does not fit: somebody changed the document after it was sealed.
+    """
+    stated, found = document.get("digest"), digest_of(document)
+    if not isinstance(stated, str):
+        raise InputError(
+            f"the {what} carries no seal",
+            expected="`digest`, the SHA-256 of the canonical JSON of all other keys",
+            found="no `digest`: an earlier version wrote it, or somebody took it out",
+            where=where,
+            remedy="`monitor publish` writes the archived one again, sealed",
+        )
+    if stated != found:
+        raise StorageError(
+            f"the {what} is not as it was sealed",
+            expected=stated,
+            found=found,
+            where=where,
+            remedy="do not use it; `monitor publish` writes the archived one again",
+        )
+
+
 def ensure_verdict(document: object, where: str) -> dict[str, Any]:
     """`document` itself if it is a verdict as it was sealed.
 
     Raises
     ------
     InputError
-        When it does not follow the schema; every fault with its key.
+        When it carries no seal, or does not follow the schema; every fault with its key.
     StorageError
         When the seal does not fit: somebody changed it.
     """
     if not isinstance(document, dict):
         raise InputError("a verdict is a JSON object", found=type(document).__name__, where=where)
-    stated, found = document.get("digest"), digest_of(document)
-    if isinstance(stated, str) and stated != found:
-        raise StorageError(
-            "the verdict is not as it was sealed",
-            expected=stated,
-            found=found,
-            where=where,
-            remedy="do not use it; `monitor publish` writes the archived one again",
-        )
+    ensure_sealed(document, "verdict", where)
     try:
         VerdictDocument.model_validate(document)
     except ValidationError as error:

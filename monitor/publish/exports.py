@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from monitor.compare.document import sealed
 from monitor.publish.content import (
     content_of,
     map_columns,
@@ -70,7 +71,7 @@ def write_exports(
         "series": {name: series for name, (series, _) in files.items()},
         "maps": {name: maps for name, (_, maps) in files.items()},
     }
-    _write_json(paths.json, {**content, **bulk})
+    _write_json(paths.json, sealed({**content, **bulk}))
     for claim, verdict in content["verdicts"].items():
         _write_json(_made(folder / "verdicts") / f"{file_name(claim)}.json", verdict)
     _write_tables(paths.csv, content, files)

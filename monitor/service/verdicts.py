@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.archive import Archive
-from monitor.compare.document import ensure_verdict, sealed
+from monitor.compare.document import ensure_sealed, ensure_verdict, sealed
 from monitor.domain import Interval
 from monitor.errors import InputError, MonitorError, StorageError
 from monitor.service.entries import as_document
@@ -53,16 +53,17 @@ def last_verdict(archive: Archive, city: str, claim: str) -> tuple[dict[str, Any
 def verify_file(path: Path, archive: Archive | None) -> int:
     """Check every verdict in a file: by its schema, its seal, and the archive if there is one; how many.
 
-    The file is a verdict, or holds them under `verdicts`, as a report and what a run prints do.  These must
-    say what the archived run says, and leave nothing out; so must the checksums beside the file, if any.
+    The file is a verdict, or holds them under `verdicts`, as a report and what a run prints do.  These carry
+    a seal over all that they say, beside those of their verdicts, and must say what the archived run says,
+    with nothing left out; so must the checksums beside the file, if any, which count every byte.
 
     Raises
     ------
     InputError
-        When the file is no JSON, holds no verdict, or one does not follow the schema.
+        When the file is no JSON, holds no verdict, one does not follow the schema, or a seal is missing.
     StorageError
-        When a verdict is not as it was sealed, the archive does not know it, or the file leaves out or
-        changes what was published with it.
+        When a verdict or the whole is not as it was sealed, the archive does not know it, or the file leaves
+        out or changes what was published with it.
     """
     from monitor.publish.site import ensure_listed
 
@@ -85,8 +86,10 @@ def verify_file(path: Path, archive: Archive | None) -> int:
         number += 1
     if number == 0 and not _is_report(content):
         raise InputError("the file holds no verdict", where=str(path))
-    if archive is not None and _is_report(content):
-        _ensure_whole(content, archive, str(path))
+    if _is_report(content):
+        if archive is not None:
+            _ensure_whole(content, archive, str(path))
+        ensure_sealed(content, "report", str(path))
     ensure_listed(path)
     return number
 
