@@ -152,6 +152,16 @@ def matching(code: str, scheme: Scheme) -> tuple[Link, ...]:
     return rows
 
 
+def is_part(code: str, scheme: Scheme) -> bool:
+    """Whether a code is finer than the table: "F1" of GNFR F, "1.A.3.b.i" of 1.A.3.b."""
+    if scheme == "gnfr":
+        return code.strip().removeprefix("GNFR_")[1:2].isdigit()
+    wanted = canonical(code, scheme)
+    return scheme in _NESTED and not any(
+        known == wanted or known.startswith(wanted + ".") for known in codes(scheme)
+    )
+
+
 def _covers(wanted: str, known: str, scheme: Scheme) -> bool:
     if wanted == known:
         return True

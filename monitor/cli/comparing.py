@@ -129,7 +129,7 @@ def _notes(rows: list[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         about = f"{row['inventory']}, {row['species']}, {row['period']}: not comparable"
         for reason in row["not_comparable"]:
-            if row["line"] is None:
+            if not row["lines"]:
                 lines.append(f"{about}: {reason}")
             else:
                 refused[f"{about}: {reason.split(':')[0]}"] += 1

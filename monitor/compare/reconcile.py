@@ -223,8 +223,8 @@ class Row:
         sector in its own.
     not_comparable
         Why no number is compared.
-    line
-        Of the table, from 1.
+    counted, lines
+        The table's sectors that the row adds up, in its words, and their lines, from 1.
     """
 
     species: str
@@ -247,7 +247,8 @@ class Row:
     terms: tuple[Term, ...] = ()
     marks: tuple[str, ...] = ()
     not_comparable: tuple[str, ...] = ()
-    line: int | None = None
+    counted: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
 
     @property
     def status(self) -> str:
@@ -281,7 +282,8 @@ class Row:
             "marks": list(self.marks),
             "status": self.status,
             "not_comparable": list(self.not_comparable),
-            "line": self.line,
+            "counted": list(self.counted),
+            "lines": list(self.lines),
         }
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from monitor import sectors
 from monitor.config.base import (
     AdjustmentSection,
     Fraction,
@@ -21,6 +22,7 @@ from monitor.config.base import (
     ring_fault,
 )
 from monitor.domain import Interval, Region, Station
+from monitor.errors import InputError
 
 
 class CitySection(Model):
@@ -93,7 +95,7 @@ class InventorySection(Model):
 
 
 class TableSection(Model):
-    """A city's own inventory as a table, held against the air by `monitor compare`."""
+    """A city's own inventory as a table, held against the air row by row."""
 
     id: Identifier
     path: str = Field(description="file below --data")
@@ -101,7 +103,7 @@ class TableSection(Model):
     place: str = Field(description="name or code of the city in the table")
     region: str = Field(description="id of the `[[region]]` that the city is")
     relative_sd: Positive | None = Field(
-        None, description="assigned 1σ of its total; that of `[ledger]` if absent"
+        None, description="assigned 1σ of its amounts; that of `[ledger]` if absent"
     )
     in_prior: bool = Field(
         False,
@@ -311,10 +313,29 @@ class ScanSection(Model):
 
 
 class LedgerSectorSection(Model):
-    """The uncertainty assigned to a sector whose inventory states none."""
+    """What is known of an inventory's sector beyond its name: its uncertainty, and what it holds."""
 
     sector: str = Field(description="name of the sector, as the inventory has it")
-    relative_sd: Positive = Field(description="1σ of its total, relative")
+    relative_sd: Positive | None = Field(
+        None, description="1σ of its total, relative, where the inventory states none; the default if absent"
+    )
+    scheme: sectors.Scheme = Field("gnfr", description="what `codes` are of")
+    codes: tuple[str, ...] = Field(
+        (),
+        description="what it holds, for rows of a table to be held against it; if absent as its name says, "
+        "where that is a code of GNFR or EDGAR",
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> LedgerSectorSection:
+        for code in self.codes:
+            try:
+                sectors.matching(code, self.scheme)
+            except InputError as error:
+                raise ValueError(f"sector '{self.sector}': {error.what} (known: {error.expected})") from None
+            if sectors.is_part(code, self.scheme):
+                raise ValueError(f"sector '{self.sector}': '{code}' is a part of a sector of {self.scheme}")
+        return self
 
 
 class LedgerTermSection(Model):

@@ -25,6 +25,7 @@ from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
 from monitor.service.ledger_rows import estimand_of, mismatches, reconcile, years_of
+from monitor.service.ledger_tables import reconcile_tables
 from monitor.service.search import Found, find_sources
 
 __all__ = ["Analysis", "CityData", "analyse"]
@@ -107,7 +108,11 @@ def analyse(
         one, inversion = solved[section.species], city.inversion_of(section.species)
         searches[section.species] = find_sources(section, one.main, inversion, one.seed)
     say("the two ledgers")
-    ledgers = [row.as_json() for one in solved.values() for row in reconcile(one)]
+    ledgers = [
+        row.as_json()
+        for one in solved.values()
+        for row in (*reconcile(one), *reconcile_tables(one, data.tables))
+    ]
     posteriors = {s: v.main.to_dataset(v.regions, transport_of(v.case)) for s, v in solved.items()}
     return Analysis(
         posteriors={s: _with_limits(dataset, searches.get(s)) for s, dataset in posteriors.items()},

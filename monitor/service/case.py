@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -31,11 +31,13 @@ class CityData:
     observations : source id (or "<source id>.<gas>") -> observations, flagged, not averaged
     footprints : source id -> footprints
     inventories : inventory id -> flux
+    tables : table id -> rows of the city (`monitor.inventory`)
     """
 
     observations: Mapping[str, xr.Dataset]
     footprints: Mapping[str, xr.Dataset]
     inventories: Mapping[str, xr.Dataset]
+    tables: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,7 @@ def _check_city(path: Path) -> None:
         (f"source '{s.id}'", s.reader, ("observations", "footprints")) for s in city.source
     ]
     named += [(f"inventory '{i.id}'", i.reader, ("flux",)) for i in city.inventory]
+    named += [(f"table '{t.id}'", t.reader, ("table",)) for t in city.table]
     for owner, name, kinds in named:
         try:
             kind = get_reader(name).kind

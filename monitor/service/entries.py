@@ -82,6 +82,11 @@ def flux_key(city: str, inventory: str) -> str:
     return f"flux/{city}/{inventory}"
 
 
+def table_key(city: str, table: str) -> str:
+    """The archive key of a city's table."""
+    return f"table/{city}/{table}"
+
+
 def read_sheet(archive: Archive, key: str) -> dict[str, Any]:
     """The intake sheet under `key`; an empty one if there is none."""
     record = archive.current(key)

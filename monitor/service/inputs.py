@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from monitor.domain import Interval, iso_z
 from monitor.errors import MissingInputError
 from monitor.plugins import get_reader
 from monitor.service import months as calendar
-from monitor.service.entries import FOOTPRINTS, as_document, flux_key, read_sheets, sheet_key
+from monitor.service.entries import FOOTPRINTS, as_document, flux_key, read_sheets, sheet_key, table_key
 
 if TYPE_CHECKING:
     from monitor.service.analysis import CityData
@@ -32,8 +32,8 @@ class Inputs:
     """The inputs of one interval.
 
     `days` is source → gas (or "footprints") → day → digest of its rows; `inventories` is id → digest of
-    the archived flux; `window` is the time whose data are used; `as_of` is the day of the evaluation, where
-    it is not that of the data.
+    the archived flux, and `tables` of the rows of a table; `window` is the time whose data are used; `as_of`
+    is the day of the evaluation, where it is not that of the data.
     """
 
     interval: Interval
@@ -42,6 +42,7 @@ class Inputs:
     inventories: Mapping[str, str]
     config: str
     as_of: str | None = None
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The inputs as one JSON-ready object."""
@@ -51,7 +52,14 @@ class Inputs:
             "days": self.days,
             "inventories": self.inventories,
             "configuration": self.config,
-        } | ({"as_of": self.as_of} if self.as_of else {})
+            **({"tables": self.tables} if self.tables else {}),
+            **({"as_of": self.as_of} if self.as_of else {}),
+        }
+
+    @property
+    def whole_digests(self) -> tuple[str, ...]:
+        """The digests of the inventories and the tables."""
+        return (*self.inventories.values(), *self.tables.values())
 
     @property
     def digest(self) -> str:
@@ -85,12 +93,12 @@ def find_inputs(
     window: Interval,
     *,
     sheets: Mapping[str, dict[str, Any]] | None = None,
-    fluxes: Mapping[str, str] | None = None,
+    whole: Mapping[str, str] | None = None,
 ) -> Inputs:
     """The inputs of `interval` as the archive has them.
 
-    `sheets` (by key) and `fluxes` (digest by inventory) stand before the archive's: what an intake is
-    about to record, or what the caller has read already.
+    `sheets` and `whole` (digests of inventories and tables), both by key, stand before the archive's: what an
+    intake is about to record, or what the caller has read already.
     """
     sheets = read_sheets(archive, city.city.id) | dict(sheets or {})
     days: dict[str, dict[str, dict[str, str]]] = {}
@@ -101,14 +109,24 @@ def find_inputs(
             for group, digests in sheets.get(key, {"days": {}})["days"].items():
                 known = days.setdefault(source.id, {}).setdefault(group, {})
                 known |= {day: digest for day, digest in digests.items() if first <= day <= last}
-    inventories = dict(fluxes or {})
-    for inventory in city.inventory:
-        if inventory.id not in inventories and (
-            record := archive.current(flux_key(city.city.id, inventory.id))
-        ):
-            inventories[inventory.id] = record.digest
+    inventories = {i.id: flux_key(city.city.id, i.id) for i in city.inventory}
+    tables = {t.id: table_key(city.city.id, t.id) for t in city.table}
+    found = _digests(archive, [*inventories.values(), *tables.values()], whole or {})
     models = [city] if claims is None else [city, claims]
-    return Inputs(interval, window, days, inventories, config_digest(*models))
+    return Inputs(
+        interval,
+        window,
+        days,
+        {name: found[key] for name, key in inventories.items() if key in found},
+        config_digest(*models),
+        tables={name: found[key] for name, key in tables.items() if key in found},
+    )
+
+
+def _digests(archive: Archive, keys: list[str], read: Mapping[str, str]) -> dict[str, str]:
+    """The digest of what is under each key, of those that there are."""
+    records = {key: archive.current(key) for key in keys if key not in read}
+    return {**read, **{key: record.digest for key, record in records.items() if record is not None}}
 
 
 def ensure_sufficient(city: CityConfig, inputs: Inputs) -> list[str]:
@@ -157,6 +175,7 @@ def load_data(archive: Archive, city: CityConfig, window: Interval) -> tuple[Cit
     observations: dict[str, xr.Dataset] = {}
     footprints: dict[str, xr.Dataset] = {}
     inventories: dict[str, xr.Dataset] = {}
+    tables: dict[str, xr.Dataset] = {}
     objects: list[dict[str, Any]] = []
     single = len(city.city.species) == 1
     sheets = read_sheets(archive, city.city.id)
@@ -177,7 +196,12 @@ def load_data(archive: Archive, city: CityConfig, window: Interval) -> tuple[Cit
         if record is not None:
             inventories[inventory.id] = archive.load(record.digest)
             objects.append(_described(record, [inventory.path]))
-    return CityData(observations, footprints, inventories), objects
+    for table in city.table:
+        record = archive.current(table_key(city.city.id, table.id))
+        if record is not None:
+            tables[table.id] = archive.load(record.digest)
+            objects.append(_described(record, [table.path]))
+    return CityData(observations, footprints, inventories, tables), objects
 
 
 def _month_records(

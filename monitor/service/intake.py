@@ -2,7 +2,7 @@
 
 Two kinds of archive entries are made here: the months themselves
 (``observations/<city>/<source>/<gas>/<yyyy-mm>``, ``footprints/<city>/<source>/<yyyy-mm>``,
-``flux/<city>/<inventory>``) and, per source and month, an intake sheet
+``flux/<city>/<inventory>``, ``table/<city>/<table>``) and, per source and month, an intake sheet
 (``intake/<city>/<source>/<yyyy-mm>``): the files that speak about the month, and a digest of the rows of
 each day.  From the sheets alone one can tell what an interval's answer stands on.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,11 @@ import numpy as np
 import xarray as xr
 from sqlalchemy import func, select
 
-import monitor
 from monitor.archive import Archive, ObjectRecord, Transaction, utcnow
 from monitor.archive.models import SourceFileRow
-from monitor.config import CityConfig, InventorySection, SourceSection, config_digest
-from monitor.errors import ConfigError, InputError, MissingInputError, MonitorError, UsageError
+from monitor.config import CityConfig, SourceSection, config_digest
+from monitor.errors import ConfigError, InputError, MissingInputError, UsageError
 from monitor.ingest import SourceFile, apply_quality, list_files
-from monitor.ingest.plausible import ensure_plausible_flux
 from monitor.plugins import ReadContext, Reader, get_reader
 from monitor.service import months as calendar
 from monitor.service.entries import (
@@ -35,52 +33,16 @@ from monitor.service.entries import (
     Entry,
     as_document,
     data_key,
-    flux_key,
     read_sheet,
     record_entries,
     sheet_key,
     store_entries,
 )
 from monitor.service.ledger import Claim
+from monitor.service.taken import Failure, FileNote, Intake, scope_of
+from monitor.service.whole_files import take_inventory, take_table
 
 _BAD = "bad"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that could not be used, and why."""
-
-    owner: str
-    path: Path
-    error: MonitorError
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"source": self.owner, "file": str(self.path), **self.error.as_dict()}
-
-
-@dataclass(frozen=True)
-class FileNote:
-    """That a file was read: `scope` is the source (with its configuration) and the month."""
-
-    scope: str
-    file: SourceFile
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Intake:
-    """What reading the new files gave; nothing of it is in the archive yet."""
-
-    entries: tuple[Entry, ...] = ()
-    notes: tuple[FileNote, ...] = ()
-    failures: tuple[Failure, ...] = ()
-    refused: tuple[FileNote, ...] = ()
-    warnings: tuple[str, ...] = ()
-    sheets: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.entries or self.notes)
 
 
 @dataclass(frozen=True)
@@ -103,7 +65,8 @@ def prepare_intake(archive: Archive, city: CityConfig, data_root: Path, options:
     A bad file becomes a `Failure`; the other files go on.  Only a wrong configuration raises.
     """
     parts = [_take_source(archive, city, source, data_root, options) for source in city.source]
-    parts += [_take_inventory(archive, city, inventory, data_root) for inventory in city.inventory]
+    parts += [take_inventory(archive, city, inventory, data_root) for inventory in city.inventory]
+    parts += [take_table(archive, city, table, data_root) for table in city.table]
     return Intake(
         entries=tuple(entry for part in parts for entry in part.entries),
         notes=tuple(note for part in parts for note in part.notes),
@@ -186,14 +149,6 @@ def keep_file(archive: Archive, city: CityConfig, source_id: str, path: Path) ->
 # --- sources -----------------------------------------------------------------------------------------
 
 
-def _scope(city: CityConfig, source: SourceSection | InventorySection) -> str:
-    """Names the source as configured: with another reader, scale or place, its files are read again."""
-    parts = [source]
-    station = getattr(source, "station", None)
-    models = parts if station is None else [*parts, city.station_named(station)]
-    return f"{city.city.id}/{source.id}@{config_digest(*models)[:12]}+{monitor.__version__}"
-
-
 def _take_source(
     archive: Archive, city: CityConfig, source: SourceSection, data_root: Path, options: IntakeOptions
 ) -> Intake:
@@ -223,7 +178,7 @@ def take_files(
             expected="a reader of observations or footprints",
             remedy="declare a map as an [[inventory]], a table as a [[table]]",
         )
-    scope = _scope(city, source)
+    scope = scope_of(city, source)
     batch = _Batch(_any_footprints(archive, city, source) if reader.kind == FOOTPRINTS else None)
     noted = _noted(archive, scope)
     for file in found:
@@ -365,39 +320,3 @@ def _sheet_entries(sheets: dict[str, dict[str, Any]]) -> Iterator[Entry]:
     for key, sheet in sheets.items():
         valid = calendar.month_interval(key.rsplit("/", 1)[1])
         yield Entry(key, "intake", as_document(sheet), valid, tuple(sheet["files"]))
-
-
-# --- inventories -------------------------------------------------------------------------------------
-
-
-def _take_inventory(
-    archive: Archive, city: CityConfig, inventory: InventorySection, data_root: Path
-) -> Intake:
-    path = data_root / inventory.path
-    key = flux_key(city.city.id, inventory.id)
-    if not path.is_file():
-        error = MissingInputError(
-            f"inventory '{inventory.id}' is not there",
-            expected=f"the file '{inventory.path}' below the data folder",
-            found="no such file",
-            where=str(path),
-            remedy="put the file there, or correct `path` of the [[inventory]] in the city file",
-        )
-        return Intake(failures=(Failure(inventory.id, path, error),))
-    (file,) = list_files(path.parent, path.name)
-    scope = _scope(city, inventory)
-    if archive.seen_file(scope, file.sha256, "ingested") and archive.current(key):
-        return Intake()
-    context = ReadContext(
-        species=inventory.species or _only_gas(city), year=inventory.year, sector=inventory.sector
-    )
-    try:
-        dataset = ensure_plausible_flux(get_reader(inventory.reader).read(path, context))
-    except InputError as error:
-        return Intake(failures=(Failure(inventory.id, path, error),), refused=(FileNote(scope, file),))
-    entry = Entry(key, "flux", dataset, None, (file.sha256,))
-    return Intake(entries=(entry,), notes=(FileNote(scope, file, (key,)),))
-
-
-def _only_gas(city: CityConfig) -> str | None:
-    return city.city.species[0] if len(city.city.species) == 1 else None

@@ -23,6 +23,7 @@ from monitor.service.ledger import ABANDONED, UNKNOWN_DIGEST, Ledger, LedgerRow,
 from monitor.service.pipeline import is_done, run_interval
 from monitor.service.release import release_key
 from monitor.service.run import RunOptions, load_configuration, open_archive
+from monitor.service.taken import Failure
 
 #: A file changed less than this ago is looked at twice, so long apart [s], before it is read.
 FRESH_S, SETTLE_S = 30.0, 1.0
@@ -73,7 +74,7 @@ def _horizon(job: Mapping[str, Any], first: datetime, now: datetime) -> list[str
 
 def _take_in(
     archive: Archive, city: CityConfig, data_root: Path, months: list[str], now: datetime
-) -> tuple[files.Failure, ...]:
+) -> tuple[Failure, ...]:
     growing = _growing(city, data_root)
     options = files.IntakeOptions(tuple(months), now, skip_known_bad=True, skip=growing)
     intake = files.prepare_intake(archive, city, data_root, options)

@@ -82,7 +82,7 @@ def _cells(solved: Solved) -> Iterator[Cell]:
             for period, epoch in case.epochs.items():
                 estimand = estimand_of(solved, region, epoch, block.name)
                 for name, dataset in {**candidates, **others}.items():
-                    fields = _mean_fields(dataset, epoch)
+                    fields = mean_fields(dataset, epoch)
                     used = not case.inversion.reference or name in case.inversion.reference
                     yield Cell(
                         solved,
@@ -101,7 +101,7 @@ def quantity_of(
 ) -> judging.Quantity:
     """A region's total of a block in one epoch: the patterns `first`, then those of the candidate maps."""
     case = solved.case
-    maps = {name: _mean_fields(m, epoch).sum(axis=0) for name, m in case.maps[block].items()}
+    maps = {name: mean_fields(m, epoch).sum(axis=0) for name, m in case.maps[block].items()}
     return judging.Quantity(
         species=case.species,
         region=region,
@@ -115,7 +115,7 @@ def quantity_of(
     )
 
 
-def _mean_fields(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
+def mean_fields(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
     """Mean flux of each sector over the epoch (k, n_cells); over all its times where it has none of then."""
     start, end = flux["time_bnds"].values.astype("datetime64[ns]").T
     common = np.minimum(end, epoch.end64) - np.maximum(start, epoch.start64)
@@ -177,7 +177,7 @@ def years_of(city: CityConfig, name: str, dataset: xr.Dataset) -> list[int]:
 
 def _rows(cell: Cell) -> list[ledger.Row]:
     section = cell.solved.case.city.ledger
-    stated = {s.sector: s.relative_sd for s in section.sector}
+    stated = {s.sector: s.relative_sd for s in section.sector if s.relative_sd is not None}
     relative = np.array([stated.get(s, section.default_relative_sd) for s in cell.sectors])
     spread = ledger.assigned_covariance(cell.totals, relative, section.between_sectors)
     whole = ledger.Amount(float(cell.totals.sum()), float(np.sqrt(spread.sum())))
@@ -246,8 +246,13 @@ def _sector_rows(cell: Cell, parts: list[ledger.Amount], split: ledger.Split) ->
 
 def _free(cell: Cell) -> list[Estimate | None]:
     """The flat estimate of each sector; none where the data do not tell the sectors apart."""
+    return [pooled_free(answers) for answers in free_answers(cell)]
+
+
+def free_answers(cell: Cell) -> list[list[judging.Answer]]:
+    """What each member answers for each sector, all of them free at once; nothing where it cannot be told."""
     seen = np.flatnonzero(cell.totals > 0)
-    out: list[Estimate | None] = [None] * len(cell.sectors)
+    out: list[list[judging.Answer]] = [[] for _ in cell.sectors]
     if cell.solved.main.problem.block(cell.quantity.block).fields is not None or seen.size == 0:
         return out
     models = models_of(cell.solved)
@@ -256,13 +261,19 @@ def _free(cell: Cell) -> list[Estimate | None]:
     except NumericalError:
         return out
     for at, k in enumerate(seen):
-        answers = [
+        out[int(k)] = [
             judging.Answer(v.name, t[[at]], c[[at]][:, [at]], {}, False, cell.inventory, v.choice)
             for v, (t, c) in zip(models, found, strict=True)
         ]
-        estimates = [gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers]
-        out[int(k)] = pool_choices(answers, estimates).estimate
     return out
+
+
+def pooled_free(answers: list[judging.Answer]) -> Estimate | None:
+    """One estimate of all members, variant by variant and maps within; none of none."""
+    if not answers:
+        return None
+    estimates = [gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers]
+    return pool_choices(answers, estimates).estimate
 
 
 def compared(

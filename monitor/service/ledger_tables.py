@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -12,77 +12,70 @@ import xarray as xr
 from monitor.compare import reconcile as ledger
 from monitor.compare.adjustments import adjustments_of
 from monitor.compare.tables import Question, RowOutcome, hold_table
-from monitor.compare.verdict import NOT_COMPARABLE
-from monitor.config import TableSection
+from monitor.compare.terms import EXPECTED, holds
+from monitor.config import FluxBlockSection, TableSection
 from monitor.domain import Interval
-from monitor.errors import ConfigError, MissingInputError
-from monitor.plugins import ReadContext, get_reader
-from monitor.service.analysis import Solved
-from monitor.service.claims import flat
+from monitor.service.claims import flat, sectors_of
 from monitor.service.ledger_rows import Cell, compared, estimand_of, flat_total, quantity_of, terms_of
+from monitor.service.ledger_sectors import Group, amount_of, group_entries, group_rows, of_lines
+
+if TYPE_CHECKING:
+    from monitor.service.analysis import Solved
+
+#: What makes rows parts of one whole.
+_TOGETHER = ("place_code", "place", "year", "gas", "boundary")
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A table of the city file with the rows of its place."""
-
-    section: TableSection
-    rows: xr.Dataset
+def reconcile_tables(solved: Solved, tables: Mapping[str, xr.Dataset]) -> list[ledger.Row]:
+    """The rows of every table of the city file, `tables` being table id → rows of its place."""
+    sections = [t for t in solved.case.city.table if t.id in tables]
+    return [row for section in sections for row in reconcile_table(solved, section, tables[section.id])]
 
 
-def read_table(section: TableSection, data_root: Path) -> Table:
-    """The rows of the section's place.
+def reconcile_table(solved: Solved, section: TableSection, rows: xr.Dataset) -> list[ledger.Row]:
+    """The rows of a table beside the air of each period: those of its years, else of the nearest year.
 
-    Raises
-    ------
-    MissingInputError
-        When the file is not there, or has no row of the place.
-    ConfigError
-        When the reader does not read tables.
+    Rows that are the whole of their scope come first, then those of sectors, then those that are compared
+    with nothing.
     """
-    reader, path = get_reader(section.reader), data_root / section.path
-    if reader.kind != "table":
-        raise ConfigError(
-            f"reader '{reader.name}' reads {reader.kind}", expected="a reader of tables", found=section.reader
-        )
-    if not path.is_file():
-        raise MissingInputError(f"table '{section.id}' is not there", found="no such file", where=str(path))
-    whole = reader.read(path, ReadContext())
-    own = [_is_of(section.place, whole, k) for k in range(whole.sizes["row"])]
-    if not any(own):
-        names = sorted({str(p) for p in whole["place"].values})
-        raise MissingInputError(
-            f"table '{section.id}' has no row of '{section.place}'",
-            expected=", ".join(names[:12]) + (f", and {len(names) - 12} more" if len(names) > 12 else ""),
-            where=str(path),
-        )
-    return Table(section, whole.isel(row=np.flatnonzero(own)))
-
-
-def _is_of(place: str, table: xr.Dataset, row: int) -> bool:
-    names = (str(table["place"].values[row]), str(table["place_code"].values[row]))
-    return place.casefold() in (n.casefold() for n in names)
-
-
-def reconcile_table(solved: Solved, table: Table) -> list[ledger.Row]:
-    """The rows of the table beside the air of each period: those of its years, else of the nearest year."""
-    block = next((b.name for b in solved.main.problem.blocks if b.fields is None), None)
-    region = table.section.region
-    if block is None or region not in solved.regions["region"].values:
+    if section.region not in solved.regions["region"].values:
         return []
-    out: list[ledger.Row] = []
-    gases = [solved.case.species, "co2e"]
-    for period, epoch in solved.case.epochs.items():
-        # a sum of gases stays, to say that it is one; other gases are other rows' matter
-        own = _of_years(table.rows.isel(row=np.isin(table.rows["gas"].values, gases)), epoch)
-        question = Question(
-            estimand_of(solved, region, epoch, block),
-            place=table.section.place,
-            declared=adjustments_of((*solved.case.city.ledger.adjustments, *table.section.adjustments)),
-        )
-        cell = _cell(solved, table.section, block, period, epoch)
-        out += [row for found in hold_table(own, question) for row in _row(cell, table.section, own, found)]
-    return out
+    # a sum of gases stays, to say that it is one; other gases are other rows' matter
+    ours = rows.isel(row=np.isin(rows["gas"].values, [solved.case.species, "co2e"]))
+    return [
+        row
+        for period, epoch in solved.case.epochs.items()
+        for row in _of_period(solved, section, period, epoch, _of_years(ours, epoch))
+    ]
+
+
+def _of_period(
+    solved: Solved, section: TableSection, period: str, epoch: Interval, rows: xr.Dataset
+) -> list[ledger.Row]:
+    blocks = _human_blocks(solved)
+    question = Question(
+        estimand_of(solved, section.region, epoch, blocks[0].name),
+        place=section.place,
+        declared=adjustments_of((*solved.case.city.ledger.adjustments, *section.adjustments)),
+    )
+    outcomes = hold_table(rows, question)
+    wholes = {o.row: _faults(o) for o in outcomes if rows["all_sectors"].values[o.row]}
+    parts = {o.row: _faults_of_part(o, rows) for o in outcomes if o.row not in wholes}
+    if len(blocks) > 1:
+        lie = f"sector: all sectors, and the air's are in several blocks: {', '.join(b.name for b in blocks)}"
+        wholes = {row: [*faults, lie] for row, faults in wholes.items()}
+    groups: list[Group] = []
+    why: dict[int, str] = {}
+    for rest in _together(rows, [row for row, faults in parts.items() if not faults]):
+        found, reasons = group_rows(solved, {k: str(rows["gpc"].values[k]).split() for k in rest})
+        groups, why = groups + found, why | reasons
+    cell = _cell(solved, section, blocks[0].name, period, epoch)
+    faults = wholes | parts | {row: [f"sector: {text}"] for row, text in why.items()}
+    return [
+        *(_compared(cell, section, rows, row) for row, found in wholes.items() if not found),
+        *group_entries(solved, section, period, epoch, rows, groups),
+        *(_refused(cell, section, rows, row, found) for row, found in sorted(faults.items()) if found),
+    ]
 
 
 def _of_years(rows: xr.Dataset, epoch: Interval) -> xr.Dataset:
@@ -96,33 +89,57 @@ def _of_years(rows: xr.Dataset, epoch: Interval) -> xr.Dataset:
     return rows.isel(row=np.flatnonzero(wanted))
 
 
+def _human_blocks(solved: Solved) -> list[FluxBlockSection]:
+    """The blocks of what a territorial inventory counts: not those of the biosphere and the like alone."""
+    case = solved.case
+    natural = [name for name, _ in EXPECTED[case.species]]
+    own = [b for b in case.city.block if b.species == case.species]
+    return [b for b in own if not all(holds([s], *natural) for s in sectors_of(b, case))] or own
+
+
+def _faults(outcome: RowOutcome) -> list[str]:
+    return [f"{item.item}: {item.detail}" for item in outcome.why_not]
+
+
+def _faults_of_part(outcome: RowOutcome, rows: xr.Dataset) -> list[str]:
+    """Why a part of a scope is not compared, its sector aside, which is asked of all rows together."""
+    nothing = rows["notation"].values[outcome.row] == "NO"
+    asked = [i for i in outcome.why_not if i.item != "sector" and not (nothing and i.item == "amount")]
+    return [f"{item.item}: {item.detail}" for item in asked]
+
+
+def _together(rows: xr.Dataset, chosen: Iterable[int]) -> list[list[int]]:
+    """Rows that are parts of one whole: of the same place, boundary, year and gas."""
+    found: dict[tuple[object, ...], list[int]] = {}
+    for row in chosen:
+        found.setdefault(tuple(rows[name].values[row] for name in _TOGETHER), []).append(row)
+    return list(found.values())
+
+
 def _cell(solved: Solved, section: TableSection, block: str, period: str, epoch: Interval) -> Cell:
     field = flat(solved.case.reference[block])
     quantity = quantity_of(solved, block, section.region, epoch, {})
     return Cell(solved, quantity, section.id, period, ("*",), field[None], section.in_prior, ())
 
 
-#: Columns of a row that are carried on.
-_CARRIED = ("value", "label", "unit", "line", "all_sectors")
-
-
-def _row(cell: Cell, section: TableSection, rows: xr.Dataset, found: RowOutcome) -> Iterator[ledger.Row]:
-    at: Mapping[str, object] = {name: rows[name].values[found.row] for name in _CARRIED}
-    value = float(str(at["value"]))
-    relative = section.relative_sd or cell.solved.case.city.ledger.default_relative_sd
-    bottom_up = ledger.Amount(value, relative * abs(value)) if np.isfinite(value) else None
-    sector = ledger.ALL_SECTORS if at["all_sectors"] else str(at["label"])
-    if found.outcome == NOT_COMPARABLE or bottom_up is None:
-        why = tuple(f"{item.item}: {item.detail}" for item in found.why_not)
-        refused = replace(cell, not_comparable=why).row(sector, bottom_up=bottom_up, assigned=True)
-        yield replace(refused, unit=str(at["unit"]), line=int(str(at["line"])))
-        return
-    yield replace(_compared(cell, bottom_up), line=int(str(at["line"])))
-
-
-def _compared(cell: Cell, bottom_up: ledger.Amount) -> ledger.Row:
+def _compared(cell: Cell, section: TableSection, rows: xr.Dataset, row: int) -> ledger.Row:
     """The table's total against the block's: it has no pattern, so those of all maps are pooled."""
     split = ledger.split_by_sector(cell.quantity, cell.solved.main, cell.fields)
-    estimate, response = flat_total(cell, cell.quantity.patterns)
+    estimate, response = None, float("nan")
+    if cell.solved.main.problem.block(cell.quantity.block).fields is None:
+        estimate, response = flat_total(cell, cell.quantity.patterns)
+    bottom_up = amount_of(cell.solved, section, rows, [row])
     informative, carried = split.whole(), (split.whole_share, response)
-    return compared(cell, ledger.ALL_SECTORS, bottom_up, informative, estimate, carried, terms_of(cell))
+    found = compared(cell, ledger.ALL_SECTORS, bottom_up, informative, estimate, carried, terms_of(cell))
+    return replace(found, **of_lines(rows, [row]))
+
+
+def _refused(
+    cell: Cell, section: TableSection, rows: xr.Dataset, row: int, faults: Sequence[str]
+) -> ledger.Row:
+    """A row that is compared with nothing, in its own unit, and why."""
+    label = ledger.ALL_SECTORS if rows["all_sectors"].values[row] else str(rows["label"].values[row])
+    known = np.isfinite(rows["value"].values[row])
+    bottom_up = amount_of(cell.solved, section, rows, [row]) if known else None
+    refused = replace(cell, not_comparable=tuple(faults)).row(label, bottom_up=bottom_up, assigned=True)
+    return replace(refused, unit=str(rows["unit"].values[row]), **of_lines(rows, [row]))

@@ -16,9 +16,10 @@ from monitor.service.case import build_case
 from monitor.service.inputs import load_data
 from monitor.service.ledger import Ledger, process_owner
 from monitor.service.ledger_rows import reconcile
-from monitor.service.ledger_tables import read_table, reconcile_table
+from monitor.service.ledger_tables import reconcile_tables
 from monitor.service.pipeline import ingest_inputs
 from monitor.service.run import Run, RunOptions, load_configuration, open_archive
+from monitor.service.whole_files import read_table
 
 
 def compare_ledgers(
@@ -32,7 +33,7 @@ def compare_ledgers(
 ) -> dict[str, Any]:
     """Both ledgers of a city over `interval`, as one JSON-ready object.
 
-    `tables` come beside those of the city file.
+    `tables` come beside those of the city file, for this once: the archive does not keep them.
 
     Raises
     ------
@@ -42,19 +43,21 @@ def compare_ledgers(
     started = time.monotonic()
     options = options or RunOptions()
     city, claims = load_configuration(config_path)
-    read = [read_table(section, data_root) for section in (*city.table, *tables)]
+    given = {section.id: read_table(section, data_root / section.path) for section in tables}
     with open_archive(workdir, options.clock) as archive:
         owner = Ledger(archive, process_owner(), options.clock)
         run = Run(archive, owner, city, claims, interval, data_root, workdir, options)
         _, inputs, warnings = ingest_inputs(run)
         data, objects = load_data(archive, city, run.window)
+    city = city.model_copy(update={"table": (*city.table, *tables)})
+    read = {**data.tables, **given}
     rows: list[ledger.Row] = []
     for species in city.city.species:
         run.say(f"{species}: solving")
         solved = solve_case(build_case(city, species, run.window, data))
         run.say(f"{species}: comparing")
         rows += reconcile(solved)
-        rows += [row for table in read for row in reconcile_table(solved, table)]
+        rows += reconcile_tables(solved, read)
         warnings += solved.case.warnings
     return {
         "city": city.city.id,
@@ -62,7 +65,7 @@ def compare_ledgers(
         "rows": [row.as_json() for row in rows],
         "rules": rules(city),
         "warnings": list(dict.fromkeys(warnings)),
-        "tables": {t.section.id: str(t.rows.attrs["source_digest"]) for t in read},
+        "tables": {name: str(table.attrs["source_digest"]) for name, table in read.items()},
         "made_from": {"inputs": objects, "input_digest": inputs.digest, "config_digest": inputs.config},
         "figures": {"seconds": round(time.monotonic() - started, 2)},
     }

@@ -31,6 +31,7 @@ from monitor.service.ledger import Claim, Ledger, StepKey, process_owner
 from monitor.service.logs import redact
 from monitor.service.release import release_key, released, write_release
 from monitor.service.run import Analyse, Run, RunOptions, RunOutcome, load_configuration, open_archive
+from monitor.service.taken import Failure, Intake
 from monitor.service.verdicts import verdict_document, verdict_key
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _in_order(items: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 # --- ingest ------------------------------------------------------------------------------------------
 
 
-def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
+def ingest_inputs(run: Run) -> tuple[Intake, Inputs, list[str]]:
     """Take in the files of the run's window: what was read, what the interval stands on, and warnings."""
     run.say("reading files")
     intake = files.prepare_intake(
@@ -118,13 +119,13 @@ def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
     files.quarantine_failures(run.archive, intake)
     if not run.options.keep_going:
         _refuse_bad_files(run.city, intake.failures)
-    fluxes = {
-        entry.key.rsplit("/", 1)[1]: content_digest(entry.dataset)
+    whole = {
+        entry.key: content_digest(entry.dataset)
         for entry in intake.entries
-        if entry.kind == "flux"
+        if entry.kind in ("flux", "table")
     }
     inputs = find_inputs(
-        run.archive, run.city, run.claims, run.interval, run.window, sheets=intake.sheets, fluxes=fluxes
+        run.archive, run.city, run.claims, run.interval, run.window, sheets=intake.sheets, whole=whole
     )
     if run.options.as_of is not None:
         inputs = replace(inputs, as_of=run.options.as_of.isoformat())
@@ -133,15 +134,13 @@ def ingest_inputs(run: Run) -> tuple[files.Intake, Inputs, list[str]]:
     except MissingInputError as error:
         raise intake.failures[0].error if intake.failures else error from None
     key = inputs_key(*run.place)
-    manifest = Entry(
-        key, "inputs", as_document(inputs.as_json()), run.interval, tuple(inputs.inventories.values())
-    )
+    manifest = Entry(key, "inputs", as_document(inputs.as_json()), run.interval, inputs.whole_digests)
     with _step(run, "ingest", inputs, output=key) as claim:
         files.commit_intake(run.archive, intake, config=inputs.config, manifest=manifest, claim=claim)
     return intake, inputs, warnings
 
 
-def _refuse_bad_files(city: CityConfig, failures: Sequence[files.Failure]) -> None:
+def _refuse_bad_files(city: CityConfig, failures: Sequence[Failure]) -> None:
     """Raise the first error among inventories and sources that the inversion uses."""
     minor = {source.id for source in city.source if source.role != "inversion"}
     grave = [failure for failure in failures if failure.owner not in minor]
@@ -255,7 +254,7 @@ def _result_entries(
 
     at = span(run.interval, run.options.as_of)
     manifest = run.archive.current(inputs_key(*run.place))
-    made_from = [manifest.digest if manifest else inputs.digest, *inputs.inventories.values()]
+    made_from = [manifest.digest if manifest else inputs.digest, *inputs.whole_digests]
     entries = [
         Entry(f"posterior/{run.city_id}/{name}/{at}", "posterior", dataset, run.interval, tuple(made_from))
         for name, dataset in sorted(analysis.posteriors.items())

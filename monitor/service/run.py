@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from monitor.archive import Archive, utcnow
 from monitor.config import CityConfig, ClaimsConfig, claims_path, load_city, load_claims
 from monitor.domain import Interval
-from monitor.service import intake as files
 from monitor.service.inputs import window_of
 from monitor.service.ledger import Ledger
+from monitor.service.taken import Failure
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Analysis
@@ -69,7 +69,7 @@ class RunOutcome:
     warnings: tuple[str, ...]
     report: Path
     steps: Mapping[str, str]
-    failures: tuple[files.Failure, ...] = ()
+    failures: tuple[Failure, ...] = ()
     family: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -19,7 +19,8 @@ from monitor.inventory import InventoryRow, inventory_table
 from monitor.service.analysis import solve_case
 from monitor.service.case import CityData, build_case
 from monitor.service.ledger_rows import reconcile
-from monitor.service.ledger_tables import Table, read_table, reconcile_table
+from monitor.service.ledger_tables import reconcile_table
+from monitor.service.whole_files import read_table
 
 YEARS = {"ledger": {"adjustments": ["year: 2021 taken for 2023"]}}
 PEOPLE = {"region": [CITY["region"][0] | {"population": 200_000}, CITY["region"][1]]}
@@ -187,7 +188,7 @@ def table_of(*rows: dict, **section):
     made = [InventoryRow(**(common | {"line": 2 + k} | row)) for k, row in enumerate(rows)]
     dataset = inventory_table(made, [], {"title": "t", "source_digest": "", "rows_read": len(rows)})
     stated = {"id": "gpc", "path": "x", "reader": "c40-tidy", "place": "exampel", "region": "window"}
-    return Table(TableSection.model_validate(stated | section), dataset)
+    return TableSection.model_validate(stated | section), dataset
 
 
 AREA = {"area_km2": float(GRID.cell_area_m2().sum()) / 1e6}
@@ -201,9 +202,9 @@ def main(data):  # noqa: F811
 def test_a_whole_row_is_compared_and_its_parts_say_why_not(main):
     parts = {"value": 2e5, "all_sectors": False, "label": "Residential", "gpc": "I.1.1"} | AREA
     table = table_of({"value": 9e5} | AREA, parts, {"value": np.nan, "notation": "NE"} | AREA)
-    found = [r for r in reconcile_table(main, table) if r.period == "base"]
+    found = [r for r in reconcile_table(main, *table) if r.period == "base"]
     whole, part, missing = found
-    assert whole.not_comparable == () and whole.bottom_up.value == 9e5 and whole.line == 2
+    assert whole.not_comparable == () and whole.bottom_up.value == 9e5 and whole.lines == (2,)
     assert (
         whole.bottom_up.sigma == pytest.approx(0.2 * 9e5)
         and whole.as_json()["bottom_up"]["uncertainty"] == "assigned"
@@ -212,8 +213,8 @@ def test_a_whole_row_is_compared_and_its_parts_say_why_not(main):
     assert whole.posterior_difference.sigma == pytest.approx(
         np.hypot(whole.posterior.sigma, whole.bottom_up.sigma)
     )
-    assert part.status == missing.status == "not comparable" and part.line == 3
-    assert any(reason.startswith("sector: Residential only") for reason in part.not_comparable)
+    assert part.status == missing.status == "not comparable" and part.lines == (3,)
+    assert part.not_comparable == ("sector: no sector of the maps is known to hold it",)
     assert any(reason.startswith("amount: no number: not estimated") for reason in missing.not_comparable)
     assert part.estimate is None and missing.bottom_up is None
     json.dumps([r.as_json() for r in found], allow_nan=False)
@@ -221,7 +222,7 @@ def test_a_whole_row_is_compared_and_its_parts_say_why_not(main):
 
 def test_the_air_beside_a_table_is_that_beside_the_maps(main):
     """One pooled answer of all maps, which lies among theirs."""
-    (row,) = [r for r in reconcile_table(main, table_of({"value": 9e5} | AREA)) if r.period == "base"]
+    (row,) = [r for r in reconcile_table(main, *table_of({"value": 9e5} | AREA)) if r.period == "base"]
     maps = [r for r in reconcile(main) if r.region == "window" and r.sector == "*" and r.period == "base"]
     low, high = min(r.estimate.value for r in maps), max(r.estimate.value for r in maps)
     assert low <= row.estimate.value <= high
@@ -238,23 +239,146 @@ def test_the_air_beside_a_table_is_that_beside_the_maps(main):
     ],
 )
 def test_a_row_about_something_else_says_what(main, row, section, reason):
-    found = reconcile_table(main, table_of({"value": 9e5} | row, **section))
+    found = reconcile_table(main, *table_of({"value": 9e5} | row, **section))
     assert found and all(r.status == "not comparable" for r in found)
     assert all(any(why.startswith(f"{reason}:") for why in r.not_comparable) for r in found)
 
 
 def test_a_table_that_made_the_prior_is_no_second_witness(main):
     apart, made = (
-        reconcile_table(main, table_of({"value": 9e5} | AREA, in_prior=p))[0].posterior_difference
+        reconcile_table(main, *table_of({"value": 9e5} | AREA, in_prior=p))[0].posterior_difference
         for p in (False, True)
     )
     assert made.value == apart.value and made.sigma < apart.sigma
 
 
+HELD = {
+    "sector": [
+        {"sector": "traffic", "codes": ["F"]},
+        {"sector": "heating", "scheme": "gpc", "codes": ["I.1.1", "I.2.1"]},
+    ]
+}
+
+
+def part(code, value, **more):
+    return {"gpc": code, "label": code, "value": value, "all_sectors": False} | AREA | more
+
+
+@pytest.fixture(scope="module")
+def known(data):  # noqa: F811
+    return solved(data, ledger=YEARS["ledger"] | HELD)
+
+
+PARTS = (part("II.1.1", 3e5), part("I.1.1", 4e5), part("I.2.1", 1e5), part("I.3.1", 2e5))
+
+
+def of_base(solved_case, table):
+    return [r for r in reconcile_table(solved_case, *table) if r.period == "base"]
+
+
+def test_sectors_that_mean_the_same_are_compared_and_the_others_say_why_not(known):
+    traffic, heating, industry = of_base(known, table_of(*PARTS))
+    assert (traffic.sector, traffic.counted, traffic.lines) == ("traffic", ("II.1.1",), (2,))
+    assert (heating.sector, heating.counted, heating.lines) == ("heating", ("I.1.1", "I.2.1"), (3, 4))
+    assert traffic.bottom_up.value == 3e5 and heating.bottom_up.value == 5e5
+    assert heating.bottom_up.sigma == pytest.approx(0.2 * 5e5)  # assigned errors of one cause: σ add
+    for row in (traffic, heating):
+        assert row.not_comparable == () and row.gap is not None and row.assigned
+        assert row.gap.value == pytest.approx(row.estimate.value - row.bottom_up.value)
+        assert ("prior-driven" in row.marks) == (row.share_from_data < 0.5 or row.response < 0.8)
+        assert all(term.value is None for term in row.terms)
+    assert industry.status == "not comparable" and industry.sector == "I.3.1"
+    assert industry.not_comparable[0].startswith("sector: no sector of the maps is known to hold it")
+
+
+def test_the_air_beside_a_tables_sector_is_that_beside_the_maps_sector(data):  # noqa: F811
+    """With one map, prior, posterior and estimate are those of the map's own row of the sector."""
+    one = solved(data, ledger=YEARS["ledger"] | HELD, inventory=CITY["inventory"][:2])
+    maps = {r.sector: r for r in reconcile(one) if r.region == "window" and r.period == "base"}
+    for row in of_base(one, table_of(*PARTS))[:2]:
+        same = maps[row.sector]
+        assert row.prior.value == pytest.approx(same.prior.value)
+        assert row.posterior.value == pytest.approx(same.posterior.value)
+        assert row.posterior.sigma == pytest.approx(same.posterior.sigma)
+        assert row.estimate.value == pytest.approx(same.estimate.value)
+        assert row.estimate.sigma == pytest.approx(same.estimate.sigma)
+
+
+def test_of_several_maps_the_prior_is_their_mean_and_the_estimate_pools_them(known):
+    maps = [r for r in reconcile(known) if r.region == "window" and r.period == "base"]
+    for row in of_base(known, table_of(*PARTS))[:2]:
+        same = [r for r in maps if r.sector == row.sector]
+        assert len(same) == 2
+        assert row.prior.value == pytest.approx(np.mean([r.bottom_up.value for r in same]))
+        low, high = min(r.estimate.low for r in same), max(r.estimate.high for r in same)
+        assert low < row.estimate.value < high
+
+
+def test_what_does_not_occur_counts_as_none_and_what_nobody_estimated_leaves_the_sector_open(known):
+    (traffic,) = of_base(
+        known, table_of(part("II.1.1", 3e5), part("I.1.1", 4e5), part("I.2.1", np.nan, notation="NO"))
+    )[:1]
+    assert traffic.sector == "traffic"
+    none = of_base(known, table_of(part("I.1.1", 4e5), part("I.2.1", np.nan, notation="NO")))
+    assert [(r.sector, r.bottom_up.value) for r in none] == [("heating", 4e5)]
+    open_, key = of_base(known, table_of(part("I.1.1", 4e5), part("I.2.1", np.nan, notation="NE")))
+    assert "'heating' holds I.2.1 (GNFR C), I.2.1 (GNFR I) too" in open_.not_comparable[0]
+    assert key.not_comparable == ("amount: no number: not estimated",)
+
+
+def test_two_rows_of_one_sector_are_not_known_to_be_all_of_it(known):
+    rows = of_base(
+        known, table_of(part("II.1.1", 1e5, label="A roads"), part("II.1.1", 2e5, label="minor roads"))
+    )
+    assert [r.not_comparable for r in rows] == [("sector: one of 2 rows of its sector",)] * 2
+
+
+def test_a_declared_sector_makes_no_part_a_whole(known):
+    """A difference that is declared of the whole says nothing of its parts."""
+    table = table_of({"value": 9e5} | AREA, *PARTS, adjustments=["sector: land use is left out"])
+    assert [r.sector for r in of_base(known, table)] == ["*", "traffic", "heating", "I.3.1"]
+
+
+def test_a_sector_that_one_map_does_not_have_is_not_compared(data):  # noqa: F811
+    inventory = [i for i in CITY["inventory"] if i["id"] != "two-traffic"]
+    rows = of_base(solved(data, ledger=YEARS["ledger"] | HELD, inventory=inventory), table_of(*PARTS))
+    found = {r.counted: r for r in rows}
+    assert found["I.1.1", "I.2.1"].not_comparable == ()
+    assert found[("II.1.1",)].not_comparable == (
+        "sector: no sector of the maps is known to hold it (map 'two')",
+    )
+
+
+def test_sectors_of_two_blocks_are_two_totals_and_the_whole_is_none(data):  # noqa: F811
+    block = {"species": "co2", "relative_sd": 0.3, "time_days": 300}
+    blocks = [block | {"name": s, "sectors": [s]} for s in ("traffic", "heating")]
+    two = solved(data, ledger=YEARS["ledger"] | HELD, block=blocks, scan=[])
+    whole, *parts = sorted(of_base(two, table_of({"value": 9e5} | AREA, *PARTS)), key=lambda r: r.lines)
+    assert whole.not_comparable == (
+        "sector: all sectors, and the air's are in several blocks: traffic, heating",
+    )
+    assert [(r.block, r.sector) for r in parts[:2]] == [("traffic", "traffic"), ("heating", "heating")]
+    assert all(r.not_comparable == () for r in parts[:2])
+
+
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ({"codes": ["Q"]}, "sector 'traffic': 'Q' is no sector of gnfr"),
+        ({"codes": ["F1"]}, "sector 'traffic': 'F1' is a part of a sector of gnfr"),
+        ({"scheme": "crf", "codes": ["1.A.3.b.i"]}, "'1.A.3.b.i' is a part of a sector of crf"),
+        ({"scheme": "nace", "codes": ["H"]}, "scheme"),
+    ],
+)
+def test_a_sector_that_holds_what_no_scheme_has_is_refused(section, fault):
+    with pytest.raises(ValueError, match=fault):
+        CityConfig.model_validate({**CITY, "ledger": {"sector": [{"sector": "traffic"} | section]}})
+
+
 def test_rows_of_the_nearest_year_are_shown_and_others_left(main):
     rows = [{"value": 9e5, "year": year} | AREA for year in (2015, 2019, 2024)]
-    found = reconcile_table(main, table_of(*rows))
-    assert {r.line for r in found} == {4}
+    found = reconcile_table(main, *table_of(*rows))
+    assert {r.lines for r in found} == {(4,)}
 
 
 def test_a_table_from_its_file_needs_its_place(tmp_path):
@@ -262,8 +386,8 @@ def test_a_table_from_its_file_needs_its_place(tmp_path):
     file = next(root.iterdir())
     section = TableSection(id="t", path=file.name, reader="c40-tidy", place="Nowhere", region="window")
     with pytest.raises(MissingInputError, match="table 't' has no row of 'Nowhere'"):
-        read_table(section, root)
+        read_table(section, root / file.name)
     with pytest.raises(ConfigError, match="reader 'gcwerks' reads observations"):
-        read_table(section.model_copy(update={"reader": "gcwerks"}), root)
-    with pytest.raises(MissingInputError, match="table 't' is not there"):
-        read_table(section, tmp_path)
+        read_table(section.model_copy(update={"reader": "gcwerks"}), root / file.name)
+    with pytest.raises(MissingInputError, match="there is no such file"):
+        read_table(section, tmp_path / file.name)

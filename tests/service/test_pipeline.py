@@ -365,6 +365,74 @@ def test_a_missing_inventory_is_named(fed):
     assert state(fed) == {}
 
 
+TABLE = """
+[[table]]
+id = "city"
+path = "tables/c40.csv"
+reader = "c40-tidy"
+place = "Exampel"
+region = "window"
+"""
+C40 = "City,Country,Region,Boundary,Year_calendar,gpc_refno,emissions,units,gas,Variable_name,Variable_value"
+
+
+def with_table(city: MiniCity, kg: str = "250000000.0"):
+    """Give the city a table of its own, beside that of another."""
+    if "[[table]]" not in city.config.read_text():
+        city.config.write_text(city.config.read_text() + TABLE)
+    path = city.data / "tables" / "c40.csv"
+    path.parent.mkdir(exist_ok=True)
+    rows = [
+        f"{place},Nowhere,Nowhere,City,2019,II.1.1,{kg},kg,CO2e,Area,105.5" for place in ("Exampel", "Else")
+    ]
+    path.write_text("\n".join([C40, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_table_is_archived_with_the_rows_of_its_place_and_a_new_one_makes_a_new_answer(fed):
+    with_table(fed)
+    assert run(fed).steps["invert"] == "done"
+    before = state(fed)
+    with Archive.open(fed.workdir / "archive") as archive:
+        table = archive.load(archive.current("table/mini/city").digest)
+        inputs = json.loads(archive.load_document(archive.current(inputs_of(before)).digest))
+        (made,) = [o for o in results_of(archive)["made_from"]["inputs"] if o["kind"] == "table"]
+    assert table["place"].values.tolist() == ["Exampel"] and table["value"].values.tolist() == [250_000.0]
+    assert inputs["tables"] == {"city": before["table/mini/city"]}
+    assert made["source_files"] == ["tables/c40.csv"]
+    assert set(run(fed).steps.values()) == {"done before"}
+    with_table(fed, "260000000.0")
+    assert run(fed).steps["invert"] == "done"
+    assert state(fed)["table/mini/city"] != before["table/mini/city"]
+
+
+def inputs_of(keys):
+    return next(key for key in keys if key.startswith("inputs/"))
+
+
+def results_of(archive):
+    (record,) = archive.find(kind="results")
+    return json.loads(archive.load_document(record.digest))
+
+
+def test_a_missing_table_is_named_and_kept_going_without(fed):
+    with_table(fed).unlink()
+    with pytest.raises(MissingInputError, match="table 'city' is not there"):
+        run(fed)
+    outcome = run(fed, keep_going=True)
+    assert outcome.exit_code == 65 and [f.owner for f in outcome.failures] == ["city"]
+
+
+def test_the_rows_of_a_table_are_in_the_report(fed):
+    with_table(fed)
+    outcome = run(fed, analyse=None)
+    rows = json.loads((outcome.report.parent / "report.json").read_text())["ledgers"]
+    (row,) = [row for row in rows if row["inventory"] == "city"]
+    assert row["counted"] == ["On-road transport: fuel"] and row["lines"] == [2]
+    assert row["status"] == "not comparable" and row["not_comparable"][0].startswith("gas: co2e")
+    assert "On-road transport: fuel" in outcome.report.read_text()
+
+
 def test_an_interval_without_data_is_named(fed):
     with pytest.raises(MissingInputError, match="no observations of ch4"):
         run(fed, Interval.parse("2020-03-01", "2020-03-03"))
