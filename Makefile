@@ -51,7 +51,7 @@ $(BENCH): $(READY)
 bench: $(BENCH) ## Run a case of the benchmarks against its targets (ARGS="case ..."; without: a list)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-calibration: $(READY) ## Prove how often verdicts are right (some 30 minutes; SEED=number)
+calibration: $(READY) ## Prove how often verdicts are right (some 40 minutes; SEED=number)
 	@$(BIN)/monitor calibrate $(if $(SEED),--seed $(SEED)) --workdir build $(ARGS)
 
 lint: $(READY) ## Check style, formatting, types and the layers

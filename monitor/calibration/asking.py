@@ -32,13 +32,15 @@ from monitor.compare.verdict import Verdict
 from monitor.inversion.posterior import Posterior
 
 LEVEL, CHANGE, TREND = KINDS
+#: Of a district in the region, in the last epoch.
+SHARE = "share"
 #: Nothing but each station left out.
 _ALONE = Choices((), (), (), (), ())
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A number that somebody states: a total, or a change or a slope of "at least" it, with its margin."""
+    """A number that somebody states: a total or share and its tolerance, a change or slope and its margin."""
 
     kind: str
     value: float
@@ -90,8 +92,12 @@ def panel(
 
 
 def asked(network: Network, kind: str) -> Quantity:
-    """What a kind of claim is about: the last epoch's level, its change from the first, the trend of all."""
+    """What a kind of claim is about: level or share of the last epoch, change to it, trend of all."""
     whole = network.quantity
+    if kind == SHARE:
+        own = replace(whole, fraction=network.district, epochs=whole.epochs[-1:])
+        rest = replace(own, region=f"rest of {whole.region}", fraction=whole.fraction - network.district)
+        return replace(own, region=f"district of {whole.region}", rest=(rest,))
     epochs = {LEVEL: whole.epochs[-1:], CHANGE: (whole.epochs[0], whole.epochs[-1]), TREND: whole.epochs}
     forms: dict[str, Form] = {LEVEL: Level(), CHANGE: Change()}
     if kind == TREND:
@@ -107,7 +113,7 @@ def variants(posterior: Posterior, *, ensemble: bool) -> list[Variant]:
 def claim_text(network: Network, claim: Claim) -> ClaimText:
     """The claim as a claim file would hold it, about what is estimated."""
     species, region = network.quantity.species, network.quantity.region
-    unit = units.level_unit(species) if claim.kind == LEVEL else "1" if claim.kind == CHANGE else "a-1"
+    unit = {LEVEL: units.level_unit(species), TREND: "a-1"}.get(claim.kind, "1")
     return ClaimText(
         id="calibration",
         kind=claim.kind,
@@ -116,7 +122,7 @@ def claim_text(network: Network, claim: Claim) -> ClaimText:
         region=region,
         value=claim.value,
         unit=unit,
-        reading="equal" if claim.kind == LEVEL else "at least",
+        reading="equal" if claim.kind in (LEVEL, SHARE) else "at least",
         width=claim.width,
         claimed_by="",
         where="",

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from scipy.optimize import brentq
 
-from monitor.calibration.asking import CHANGE, LEVEL, TREND, Claim, Panel, panel
+from monitor.calibration.asking import CHANGE, LEVEL, SHARE, TREND, Claim, Panel, panel
 from monitor.calibration.network import Network
 from monitor.calibration.sources import SourceBench
 from monitor.calibration.worlds import right_world, solve_stated
@@ -40,11 +40,19 @@ class Bench:
         return self.network.during((self.network.epochs[0], self.network.epochs[-1]))
 
     @cached_property
+    def posterior(self) -> Posterior:
+        """Of one world at the stated hyperparameters, for what the observations do not matter to."""
+        return solve_stated(right_world(self.network, np.random.default_rng(0))[1])
+
+    @cached_property
     def panels(self) -> dict[str, Panel]:
         """Members at the stated hyperparameters, by kind of claim, on the whole network."""
-        _, problem = right_world(self.network, np.random.default_rng(0))
-        posterior = solve_stated(problem)
-        return {k: panel(self.network, k, posterior, ensemble=False) for k in self.network.kinds}
+        return {k: panel(self.network, k, self.posterior, ensemble=False) for k in self.network.kinds}
+
+    @cached_property
+    def share_panel(self) -> Panel:
+        """The same for the share of a district."""
+        return panel(self.network, SHARE, self.posterior, ensemble=False)
 
     @cached_property
     def underlying(self) -> Panel:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import monitor
-from monitor.calibration.experiments import refusals
-from monitor.calibration.proof import also, proof, with_yearly_rate
+from monitor.calibration.beside import also
+from monitor.calibration.experiments import EXPERIMENTS, refusals
+from monitor.calibration.proof import proof, with_yearly_rate
 from monitor.calibration.rows import Row
-from monitor.calibration.runner import PROCESSES, Maker, Progress, code_digest, results_file, run
+from monitor.calibration.runner import (
+    PROCESSES,
+    Maker,
+    Progress,
+    code_digest,
+    earlier_records,
+    label,
+    results_file,
+    run,
+)
 
 
 @dataclass(frozen=True)
@@ -49,14 +60,28 @@ def calibrate(
     twins: int,
     seed: int,
     folder: Path,
+    results: Path | None = None,
     processes: int = PROCESSES,
     progress: Progress | None = None,
 ) -> Campaign:
-    """Try a network on `twins` synthetic cities; finished ones are kept in `folder` and not done again."""
+    """Try a network on `twins` synthetic cities; what is done is kept in `folder` and not done again.
+
+    Nor is what the `results` of an earlier run hold, by whatever code.
+    """
     network = maker()
-    digest = network.digest
-    file = results_file(folder, digest, seed)
-    records = run(maker, twins=twins, seed=seed, file=file, processes=processes, progress=progress)
+    digest, refused = network.digest, refusals(network)
+    file, of = results_file(folder, digest, seed), label(digest, seed)
+    records = run(
+        maker,
+        twins=twins,
+        seed=seed,
+        file=file,
+        of=of,
+        known=None if results is None else earlier_records(results, of),
+        processes=processes,
+        progress=progress,
+        experiments=[name for name in EXPERIMENTS if name not in refused],
+    )
     about: dict[str, object] = {
         "network": network.name,
         "network_digest": digest,
@@ -66,8 +91,14 @@ def calibrate(
         "seed": seed,
         "version": monitor.__version__,
         "code_digest": code_digest(),
+        "experiments_by_code": experiments_by_code(records),
     }
-    refused = refusals(network)
     days = sum(epoch.hours for epoch in network.epochs) / 24.0
     rows = with_yearly_rate(proof(records, refused), days)
     return Campaign(about, rows, also(records, refused), records)
+
+
+def experiments_by_code(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The code that results are of, by the first digits of its digest, with the experiments it did."""
+    pairs = {(code, name) for record in records for name, code in record["code"].items()}
+    return {code: [name for name in EXPERIMENTS if (code, name) in pairs] for code, _ in sorted(pairs)}

@@ -11,28 +11,30 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.calibration.asking import LEVEL, TREND, Panel, panel, truth_of, variants
-from monitor.calibration.bench import TOLERANCE, Bench
+from monitor.calibration.asking import TREND, panel
+from monitor.calibration.bench import Bench
+from monitor.calibration.mixing import mixing_in_full
 from monitor.calibration.network import Network
+from monitor.calibration.recording import Record, Streams, fitted, intervals, said
+from monitor.calibration.refits import refitted_prior
+from monitor.calibration.shares import share_claims
+from monitor.calibration.source_strength import source_strength, undated_source_strength
 from monitor.calibration.sources import MULTIPLES
-from monitor.calibration.worlds import Truth, draw_truth, epoch_totals, observe, right_world, solve_stated
-from monitor.compare.statistics import Estimate, probability_at_least, probability_within
-from monitor.compare.verdict import SUPPORTED, Verdict
+from monitor.calibration.worlds import (
+    STRETCH,
+    draw_truth,
+    epoch_totals,
+    falling_totals,
+    observe,
+    right_world,
+    solve_stated,
+)
+from monitor.compare.statistics import Estimate
+from monitor.compare.verdict import SUPPORTED
 from monitor.inversion.posterior import Posterior, solve_problem
 
-Streams = Callable[[str], np.random.Generator]
-Record = dict[str, object]
-
-#: Thresholds of the reliability diagram for each estimate, and how far from the truth they may lie [σ].
-_THRESHOLDS, _REACH = 5, 4.0
-#: Beyond every change and slope.
-_FAR = 1e6
-#: How much longer than stated the mismatch remembers in a world of another model.
-STRETCH = 3.0
 #: Truths of false claims in their margins, and of true ones in detectable changes.
 SHARES = (0.0, 0.5, 1.0)
-#: By how much the totals of the reliability diagram have fallen in the last epoch.
-FALL = -0.4
 #: Of the first year's total: the slope per year of the underlying trend, and how far single years are off.
 UNDERLYING_SLOPE, SCATTER = -0.03, 0.05
 
@@ -40,13 +42,13 @@ UNDERLYING_SLOPE, SCATTER = -0.03, 0.05
 def right_model(bench: Bench, streams: Streams) -> Record:
     """Intervals in a world drawn from the very model that inverts it, its scales known."""
     truth, problem = right_world(bench.network, streams("right model"))
-    return _intervals(bench, bench.panels, solve_stated(problem), truth, streams)
+    return intervals(bench, bench.panels, solve_stated(problem), truth, streams)
 
 
 def right_model_fitted(bench: Bench, streams: Streams) -> Record:
     """The same world with the scales found from its data, as in production."""
     truth, problem = right_world(bench.network, streams("right model"))
-    return _fitted(bench, solve_problem(problem), truth, streams, ensemble=False)
+    return fitted(bench, solve_problem(problem), truth, streams, ensemble=False)
 
 
 def wrong_model(bench: Bench, streams: Streams) -> Record:
@@ -56,7 +58,7 @@ def wrong_model(bench: Bench, streams: Streams) -> Record:
     truth = draw_truth(network, rng)
     moved = network.other_transport(rng)
     problem = observe(network, truth, rng, jacobians=moved, stretch=STRETCH)
-    return _fitted(bench, solve_problem(problem), truth, streams, ensemble=True)
+    return fitted(bench, solve_problem(problem), truth, streams, ensemble=True)
 
 
 def wrong_model_claims(bench: Bench, streams: Streams) -> Record:
@@ -69,7 +71,7 @@ def wrong_model_claims(bench: Bench, streams: Streams) -> Record:
         truth = draw_truth(network, rng, epoch_totals(network, change))
         moved = network.other_transport(rng)
         posterior = solve_problem(observe(network, truth, rng, jacobians=moved, stretch=STRETCH))
-        found[name] = _said(panel(network, claim.kind, posterior, ensemble=True).judge(claim, posterior))
+        found[name] = said(panel(network, claim.kind, posterior, ensemble=True).judge(claim, posterior))
     return found
 
 
@@ -79,10 +81,8 @@ def reliability(bench: Bench, streams: Streams) -> Record:
     The truth is fixed and the thresholds are drawn evenly about it: what is stated is flat along the claimed
     pattern, and truths from a prior would lie nearer to its middle than that says.
     """
-    rng, years = streams("reliability"), bench.network.years
-    totals = bench.size * (1.0 + FALL * years / max(float(years[-1]), 1.0))
-    truth, problem = right_world(bench.network, rng, totals)
-    return _intervals(bench, bench.panels, solve_stated(problem), truth, streams)
+    truth, problem = right_world(bench.network, streams("reliability"), falling_totals(bench.network))
+    return intervals(bench, bench.panels, solve_stated(problem), truth, streams)
 
 
 def margins(bench: Bench, streams: Streams) -> Record:
@@ -91,7 +91,7 @@ def margins(bench: Bench, streams: Streams) -> Record:
     found: Record = {}
     for share in SHARES:
         posterior = _pair_world(bench, -share * claim.width, streams(f"margin {share}"))
-        found[f"{share:g}"] = _said(bench.change_panel.judge(claim, posterior))
+        found[f"{share:g}"] = said(bench.change_panel.judge(claim, posterior))
     return found
 
 
@@ -101,7 +101,7 @@ def power(bench: Bench, streams: Streams) -> Record:
     for multiple in MULTIPLES:
         claim = bench.claim_of(multiple)
         posterior = _pair_world(bench, claim.value, streams(f"power {multiple}"))
-        found[str(multiple)] = _said(bench.change_panel.judge(claim, posterior))
+        found[str(multiple)] = said(bench.change_panel.judge(claim, posterior))
     return found
 
 
@@ -112,12 +112,12 @@ def daily_looks(bench: Bench, streams: Streams) -> Record:
     """
     claim = bench.claim_of(2)
     _, problem = right_world(bench.pair, streams("looks"), epoch_totals(bench.pair, -claim.width))
-    said: dict[str, list[str]] = {"rule": [], "plain": []}
+    answers: dict[str, list[str]] = {"rule": [], "plain": []}
     for look, rows, members in bench.looks:
         posterior = solve_stated(problem.select(rows))
-        said["rule"].append(members.judge(claim, posterior, look.level).answer)
-        said["plain"].append(members.judge(claim, posterior).answer)
-    return {name: SUPPORTED in answers for name, answers in said.items()}
+        answers["rule"].append(members.judge(claim, posterior, look.level).answer)
+        answers["plain"].append(members.judge(claim, posterior).answer)
+    return {name: SUPPORTED in found for name, found in answers.items()}
 
 
 def source(bench: Bench, streams: Streams) -> Record:
@@ -133,7 +133,7 @@ def uneven_years(bench: Bench, streams: Streams) -> Record:
     totals = bench.size * (line + SCATTER * rng.standard_normal(line.size))
     _, problem = right_world(network, rng, totals)
     claim = bench.claim(TREND)
-    return _said(bench.underlying.judge(claim, solve_stated(problem))) | {"truth": UNDERLYING_SLOPE}
+    return said(bench.underlying.judge(claim, solve_stated(problem))) | {"truth": UNDERLYING_SLOPE}
 
 
 def moved_prior(bench: Bench, streams: Streams) -> Record:
@@ -163,59 +163,6 @@ def _pair_world(bench: Bench, change: float, rng: np.random.Generator) -> Poster
     return solve_stated(problem)
 
 
-def _fitted(bench: Bench, posterior: Posterior, truth: Truth, streams: Streams, *, ensemble: bool) -> Record:
-    network = bench.network
-    found = variants(posterior, ensemble=ensemble)
-    panels = {k: panel(network, k, posterior, ensemble=ensemble, found=found) for k in network.kinds}
-    return _intervals(bench, panels, posterior, truth, streams)
-
-
-def _intervals(
-    bench: Bench, panels: Mapping[str, Panel], posterior: Posterior, truth: Truth, streams: Streams
-) -> Record:
-    """Estimates of each kind with their truths, and stated probabilities with what was the case."""
-    out: Record = {}
-    for kind, members in panels.items():
-        true = truth_of(kind, truth.totals, bench.network.years)
-        verdict = members.judge(bench.claim(kind), posterior)
-        assert verdict.estimate is not None
-        stated = _stated(kind, verdict.estimate, true, bench, streams(f"thresholds {kind}"))
-        out[kind] = _said(verdict) | {"truth": true, "stated": stated}
-    return out | {"inflation": posterior.inflation}
-
-
-def _stated(
-    kind: str, estimate: Estimate, truth: float, bench: Bench, rng: np.random.Generator
-) -> list[list[float]]:
-    """[low, high, stated probability of the truth between, 1 if it is], thresholds evenly about the truth."""
-    reach = _REACH * bench.sigma(kind)
-    # of a level both ends of what is tolerated pass over the truth
-    below, above = (0.6 * truth, truth) if kind == LEVEL else (reach, reach)
-    out = []
-    for claimed in truth + rng.uniform(-below, above, _THRESHOLDS):
-        if kind == LEVEL:
-            low, high = claimed * (1 - TOLERANCE), claimed * (1 + TOLERANCE)
-            probability = probability_within(estimate, low, high)
-        else:
-            low, high = (claimed, _FAR) if claimed >= 0 else (-_FAR, claimed)
-            probability = probability_at_least(estimate, claimed)
-        out.append([low, high, probability, float(low <= truth <= high)])
-    return out
-
-
-def _said(verdict: Verdict) -> Record:
-    estimate = verdict.estimate
-    assert estimate is not None
-    return {
-        "verdict": verdict.answer,
-        "reasons": list(verdict.reasons),
-        "estimate": estimate.value,
-        "sigma": estimate.sigma,
-        "low": estimate.low,
-        "high": estimate.high,
-    }
-
-
 #: In the order in which they are done.
 EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
     "right model": right_model,
@@ -229,11 +176,21 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
     "uneven years": uneven_years,
     "sources": source,
     "prior": moved_prior,
+    "share claims": share_claims,
+    "source strength": source_strength,
+    "undated source strength": undated_source_strength,
+    "mixing in full": mixing_in_full,
+    "prior, refitted": refitted_prior,
 }
 
 
 #: Experiments that are done on one city of so many only: they are slow, and have no target.
-EVERY: Mapping[str, int] = {"right model, fitted": 4, "wrong model, claims": 4}
+EVERY: Mapping[str, int] = {
+    "right model, fitted": 4,
+    "wrong model, claims": 4,
+    "mixing in full": 2,
+    "prior, refitted": 4,
+}
 
 
 def refusals(network: Network) -> dict[str, str]:
@@ -241,9 +198,13 @@ def refusals(network: Network) -> dict[str, str]:
     out: dict[str, str] = {}
     if network.other_transport is None:
         why = "the footprints of this city cannot be made with another transport"
-        out |= dict.fromkeys(("wrong model", "wrong model, claims"), why)
+        out |= dict.fromkeys(("wrong model", "wrong model, claims", "mixing in full"), why)
+    elif network.well_mixed is None:
+        out["mixing in full"] = "in this network's wrong model the mixing height acts in full already"
+    if np.array_equal(network.district, network.quantity.fraction):
+        out["share claims"] = "the region lies in one column of cells, of which no district is made"
     if len(network.epochs) < 2:
-        of_change = ("wrong model, claims", "margins", "power", "looks", "prior")
+        of_change = ("wrong model, claims", "margins", "power", "looks", "prior", "prior, refitted")
         out |= dict.fromkeys(of_change, "a change needs two epochs")
     if len(network.epochs) < 3:
         out["uneven years"] = "a trend needs three epochs"

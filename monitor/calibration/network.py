@@ -19,8 +19,12 @@ from monitor.inversion.problem import InverseProblem
 
 #: Kinds of claims; the second needs two epochs, the third three.
 KINDS = ("level", "change", "trend")
+#: How far the wind (for all epochs) and the mixing height (for each) of the true air are from the model's.
+TURN_DEG, SPEED, MIXING = 10.0, 0.15, 0.20
 #: Draws the Jacobian of each block under another transport: block name -> (n, p·s).
 OtherTransport = Callable[[np.random.Generator], Mapping[str, sp.csr_array]]
+#: Makes the problem anew from an inventory that is a factor larger in each epoch.
+Remaker = Callable[[Sequence[float]], InverseProblem]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,10 @@ class Network:
         The multiplicative transport error that the model declares.
     other_transport
         ``None`` where the footprints cannot be made anew.
+    well_mixed
+        The same where the mixing height acts in full; ``None`` where it does so in `other_transport`.
+    with_inventory
+        ``None`` where the inventory is not at hand.
     """
 
     name: str
@@ -44,6 +52,8 @@ class Network:
     quantity: Quantity
     declared: TransportScale
     other_transport: OtherTransport | None
+    well_mixed: OtherTransport | None = None
+    with_inventory: Remaker | None = None
 
     @property
     def epochs(self) -> tuple[Interval, ...]:
@@ -73,6 +83,18 @@ class Network:
         found.update(repr((self.name, names, self.declared, problem.assumptions)).encode())
         return found.hexdigest()
 
+    @cached_property
+    def district(self) -> np.ndarray:
+        """Coverage (n_cells,) of each cell by a part of the region, of which a share is asked.
+
+        The eastern part, cut between two columns of cells where it comes nearest to half of the total.
+        """
+        quantity, grid = self.quantity, self.problem.grid
+        column = np.tile(np.arange(grid.shape[1]), grid.shape[0])
+        size = np.bincount(column, quantity.weight * next(iter(quantity.patterns.values())))
+        shares = np.cumsum(size[::-1])[::-1] / size.sum()
+        return np.asarray(np.where(column >= np.argmin(np.abs(shares - 0.5)), quantity.fraction, 0.0))
+
     def during(self, epochs: Sequence[Interval]) -> Network:
         """The network with the observations of some epochs only."""
         start = self.problem.table.start
@@ -90,3 +112,11 @@ class Network:
         epochs = {name: cut[e] for name, e in self.problem.epochs.items()}
         problem = replace(self.problem.select(rows), epochs=epochs)
         return replace(self, problem=problem, quantity=replace(self.quantity, epochs=tuple(cut.values())))
+
+
+def mixed(problem: InverseProblem, mixing: np.ndarray) -> sp.dia_array:
+    """The operator (n, n) that divides what is seen in each epoch by its mixing height's factor (k,)."""
+    factor, start = np.ones(problem.table.n), problem.table.start
+    for epoch, own in zip(problem.epochs.values(), mixing, strict=True):
+        factor[(start >= epoch.start64) & (start < epoch.end64)] /= own
+    return sp.diags_array(factor)

@@ -7,14 +7,16 @@ and scaled as another wind speed and mixing height would.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from monitor.calibration.network import Network
-from monitor.calibration.reference_network import MIXING, SPEED, TURN_DEG
+from monitor.calibration.inventories import scaled
+from monitor.calibration.network import MIXING, SPEED, TURN_DEG, Network, mixed
 from monitor.compare.claims import Quantity
 from monitor.compare.regions import region_fractions
 from monitor.domain import Grid, Interval, Region
@@ -76,7 +78,13 @@ def network_of(case: Case) -> Network:
     places = {name: place for name in problem.table.inlets if (place := _place(case, name))}
     lost = len(places) < len(problem.table.inlets)
     turned = None if lost else partial(other_transport, problem, places)
-    return Network(case.city.city.id, problem, quantity, transport_of(case), turned)
+
+    def with_inventory(factors: Sequence[float]) -> InverseProblem:
+        wrong = {name: scaled(flux, seen, factors) for name, flux in case.reference.items()}
+        return replace(case, reference=wrong).problem(case.city.selection.local_hours)
+
+    name, declared = case.city.city.id, transport_of(case)
+    return Network(name, problem, quantity, declared, turned, with_inventory=with_inventory)
 
 
 def _place(case: Case, inlet: str) -> tuple[float, float] | None:
@@ -96,11 +104,7 @@ def other_transport(
     Of a block that is no flux per cell the footprints are not at hand: it is scaled only.
     """
     turn, speed = np.deg2rad(rng.uniform(-TURN_DEG, TURN_DEG)), 1 + rng.uniform(-SPEED, SPEED)
-    factor = np.full(problem.table.n, 1.0 / speed)
-    for epoch in problem.epochs.values():
-        inside = (problem.table.start >= epoch.start64) & (problem.table.start < epoch.end64)
-        factor[inside] /= 1 + rng.uniform(-MIXING, MIXING)
-    scale = sp.diags_array(factor)
+    scale = mixed(problem, speed * (1 + rng.uniform(-MIXING, MIXING, len(problem.epochs))))
     turns = [turning(problem.grid, places[name], float(turn)) for name in problem.table.inlets]
     moved = {b.name: _turned(b, problem, turns) if b.fields is None else b.jacobian for b in problem.blocks}
     return {name: sp.csr_array(scale @ jacobian) for name, jacobian in moved.items()}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Template
 
@@ -16,6 +16,7 @@ from monitor.calibration.rows import Part, Row
 
 #: Where the page leaves what others have written between these lines as it is.
 KEPT: Final = ("<!-- begin: kept -->", "<!-- end: kept -->")
+_RELEASE: Final = "## A controlled release"
 
 
 def write_page(campaign: Campaign, page: Path, pictures: Path) -> None:
@@ -46,8 +47,10 @@ def _text(campaign: Campaign, pictures: str, reliability: bool, kept: str) -> st
     filled: str = Template(template, keep_trailing_newline=True, autoescape=False).render(
         run=campaign.about,
         verdict=_verdict(campaign.rows),
-        proof=_table(campaign.rows),
-        beside=_table(campaign.also),
+        release=_release(kept),
+        proof=_table(campaign.rows, "target", "met"),
+        beside=_table(campaign.also, "an honest system shows", "shown"),
+        code=_code(campaign.about),
         pictures=pictures,
         reliability=reliability,
         kept="\n".join([KEPT[0], *([kept] if kept else []), KEPT[1]]),
@@ -66,11 +69,31 @@ def _verdict(rows: Sequence[Row]) -> str:
         return f"Missed: {'; '.join(missed)}."
     if any(row.met is None for row in rows):
         return "No target is missed; open ones need more cities, or do not apply to this network."
-    return "All targets are met."
+    return f"All targets of the {len(rows)} rows of the proof, of synthetic cities, are met."
 
 
-def _table(rows: Sequence[Row]) -> str:
-    lines = ["| what | figure | 95 % interval | target | met |", "|---|---|---|---|---|"]
+def _release(kept: str) -> str:
+    """How many targets of the controlled release are met, by the table in what others wrote."""
+    _, _, after = kept.partition("| target | met |\n")
+    met = [line.rstrip("| ").endswith("yes") for line in after.split("\n\n")[0].splitlines()[1:]]
+    if _RELEASE not in kept or not met:
+        return ""
+    return (
+        "The [controlled release](#a-controlled-release) below, whose truth was metered, has targets of its "
+        f"own: {sum(met)} of {len(met)} are met."
+    )
+
+
+def _code(about: Mapping[str, Any]) -> str:
+    """By which code the experiments were done, where it was not one."""
+    found: dict[str, list[str]] = about["experiments_by_code"]
+    if len(found) < 2:
+        return f"code `{next(iter(found), about['code_digest'][:12])}`"
+    return "code " + "; ".join(f"`{code}` ({', '.join(names)})" for code, names in found.items())
+
+
+def _table(rows: Sequence[Row], target: str, met: str) -> str:
+    lines = [f"| what | figure | 95 % interval | {target} | {met} |", "|---|---|---|---|---|"]
     for row in rows:
         lines.append(f"| **{row.title}** | | | | {word(row.met)} |")
         for part in row.parts:

@@ -7,7 +7,7 @@ the truth, the inflow and the errors are drawn anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 import xarray as xr
 
-from monitor.calibration.network import Network
+from monitor.calibration.inventories import scaled
+from monitor.calibration.network import MIXING, SPEED, TURN_DEG, Network, mixed
 from monitor.compare.claims import Quantity
 from monitor.compare.regions import region_fractions
 from monitor.contracts import Flag, ObservationColumns, flux_dataset, observations_dataset
@@ -43,8 +44,6 @@ _SETTINGS: Final = TwinSettings(n_cells=12, domain_km=30.0, days=DAYS, utc_offse
 _TOWERS: Final = {"E": (9.0, 0.6), "N": (0.6, 9.0), "S": (-0.6, -9.0), "W": (-9.0, -0.6)}
 _HEIGHT_M: Final = 60.0
 _FIRST_DAY: Final = "09-03"
-#: How far the wind and the mixing height of the true air are from the model's, at most.
-TURN_DEG, SPEED, MIXING = 10.0, 0.15, 0.20
 _RADIUS_KM: Final = 9.0
 #: Flux in the middle of the city, and far out [µmol m⁻² s⁻¹].
 _CORE, _COUNTRY, _WIDTH_KM = 70.0, 1.5, 5.0
@@ -71,8 +70,8 @@ def reference_network() -> Network:
     """The network with its footprints."""
     grid, epochs = _grid(), _epochs()
     weather = [_weather(year) for year in epochs]
-    problem = _problem(weather)
-    fields = _fields(grid)
+    footprints, inventory, fields = _footprints(weather), _inventory(grid), _fields(grid)
+    problem = _assembled(footprints, inventory)
     quantity = Quantity(
         species=GAS,
         region=REGION,
@@ -88,7 +87,15 @@ def reference_network() -> Network:
     def other_transport(rng: np.random.Generator) -> dict[str, sp.csr_array]:
         return {BLOCK: _problem(other_weather(rng, weather)).block(BLOCK).jacobian}
 
-    return Network("reference", problem, quantity, TRANSPORT, other_transport)
+    def well_mixed(rng: np.random.Generator) -> dict[str, sp.csr_array]:
+        turn, speed, mixing = _drawn(rng, len(weather))
+        blown = _problem([_moved(w, turn, speed, 1.0) for w in weather])
+        return {BLOCK: sp.csr_array(mixed(blown, mixing) @ blown.block(BLOCK).jacobian)}
+
+    def with_inventory(factors: Sequence[float]) -> InverseProblem:
+        return _assembled(footprints, scaled(inventory, tuple(epochs.values()), factors))
+
+    return Network("reference", problem, quantity, TRANSPORT, other_transport, well_mixed, with_inventory)
 
 
 def other_weather(rng: np.random.Generator, weather: Sequence[xr.Dataset]) -> list[xr.Dataset]:
@@ -96,10 +103,14 @@ def other_weather(rng: np.random.Generator, weather: Sequence[xr.Dataset]) -> li
 
     One turn and one factor of the wind for all epochs, a factor of the mixing height for each.
     """
-    turn = rng.uniform(-TURN_DEG, TURN_DEG)
-    speed = 1 + rng.uniform(-SPEED, SPEED)
-    mixing = 1 + rng.uniform(-MIXING, MIXING, len(weather))
+    turn, speed, mixing = _drawn(rng, len(weather))
     return [_moved(w, turn, speed, factor) for w, factor in zip(weather, mixing, strict=True)]
+
+
+def _drawn(rng: np.random.Generator, epochs: int) -> tuple[float, float, np.ndarray]:
+    """Turn [°] and factor of the wind, and factors (k,) of the mixing height."""
+    turn = rng.uniform(-TURN_DEG, TURN_DEG)
+    return turn, 1 + rng.uniform(-SPEED, SPEED), 1 + rng.uniform(-MIXING, MIXING, epochs)
 
 
 def _moved(weather: xr.Dataset, turn_deg: float, speed: float, mixing: float) -> xr.Dataset:
@@ -113,18 +124,26 @@ def _moved(weather: xr.Dataset, turn_deg: float, speed: float, mixing: float) ->
 
 
 def _problem(weather: Sequence[xr.Dataset]) -> InverseProblem:
+    return _assembled(_footprints(weather), _inventory(_grid()))
+
+
+def _footprints(weather: Sequence[xr.Dataset]) -> dict[str, xr.Dataset]:
     together, grid = xr.concat(list(weather), "time"), _grid()
+    return {
+        name: plume_footprints(grid, station, _HEIGHT_M, together, curves=ANALYSED_CURVES)
+        for name, station in _stations().items()
+    }
+
+
+def _assembled(footprints: Mapping[str, xr.Dataset], inventory: xr.Dataset) -> InverseProblem:
     stations = _stations()
     return InverseProblem.from_datasets(
-        {name: _observations(station, together["time"].values) for name, station in stations.items()},
-        {
-            name: plume_footprints(grid, station, _HEIGHT_M, together, curves=ANALYSED_CURVES)
-            for name, station in stations.items()
-        },
-        {BLOCK: _inventory(grid)},
+        {name: _observations(stations[name], f["time"].values) for name, f in footprints.items()},
+        footprints,
+        {BLOCK: inventory},
         epochs=_epochs(),
         assumptions=ASSUMPTIONS,
-        regions=region_fractions([_region()], grid),
+        regions=region_fractions([_region()], _grid()),
     )
 
 

@@ -8,7 +8,7 @@ when it lies outside, and open else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -117,6 +117,11 @@ def counted(name: str, hits: Sequence[bool], least: int, most: int = CITIES) -> 
     return Part(name, f"{limits} of {CITIES}", share, interval, met, count, n, float(room), (least, most))
 
 
+def told(name: str, hits: Sequence[bool]) -> Part:
+    """A count of cities that nothing is asked of."""
+    return replace(counted(name, hits, 0), target=NO_TARGET, met=None, bounds=None)
+
+
 def measured(
     name: str, estimate: float, interval: tuple[float, float], most: float, target: str, n: int
 ) -> Part:
@@ -137,6 +142,13 @@ def bootstrap_ratio(above: np.ndarray, below: np.ndarray, draws: int = 2000) -> 
     return float(low), float(high)
 
 
+def bootstrap_median(values: np.ndarray, draws: int = 2000) -> tuple[float, float]:
+    """95 % interval of the median of values (n,), by drawing them anew."""
+    pick = np.random.default_rng(0).integers(values.size, size=(draws, values.size))
+    low, high = np.quantile(np.median(values[pick], axis=1), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def covered(said: Mapping[str, Any]) -> bool:
     """Whether an interval holds the truth."""
     return bool(said["low"] <= said["truth"] <= said["high"])
@@ -153,4 +165,24 @@ def column(records: Records, *path: str) -> list[Any]:
     return out
 
 
-RowMaker = Callable[[Records], Row]
+@dataclass(frozen=True)
+class Rule:
+    """How a row is made: from which experiment, and its parts."""
+
+    key: str
+    title: str
+    experiment: str
+    parts: Callable[[Records], list[Part]]
+
+
+def rows_of(rules: Sequence[Rule], records: Records, refused: Mapping[str, str]) -> list[Row]:
+    """The rows; what a network cannot be put to is null with the reason (`refused`, by experiment)."""
+    return [_row(rule, records, refused) for rule in rules]
+
+
+def _row(rule: Rule, records: Records, refused: Mapping[str, str]) -> Row:
+    mine = [record for record in records if rule.experiment in record]
+    if mine and rule.experiment not in refused:
+        return Row(rule.key, rule.title, tuple(rule.parts(mine)))
+    reason = refused.get(rule.experiment, "not among these records")
+    return Row(rule.key, rule.title, (absent(NO_TARGET, NO_TARGET, reason),))

@@ -1,8 +1,9 @@
 """All cities of a calibration, in several processes, so that a run that was cut off goes on where it was.
 
-Each finished city is one line of a JSON-lines file, written and flushed before the next is waited for.  The
-file is named after everything that its numbers depend on: the network, the seed and the code.  The number of
-cities is not among them: more can be added later.
+What is done of a city is a line of a JSON-lines file, written and flushed before the next is waited for.  The
+file is named after everything that its numbers depend on: the network, the seed and the code.  Cities and
+experiments are not among them: more can be added later.  A line says of what network and seed it is, and by
+which code each experiment was done: results of other code may be taken over, and are then told apart.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
@@ -21,10 +22,12 @@ from monitor.calibration.bench import Bench
 from monitor.calibration.experiments import EVERY, EXPERIMENTS, refusals
 from monitor.calibration.network import Network
 from monitor.calibration.worlds import stream
+from monitor.errors import InputError
 
 #: Makes the network, in each process anew.
 Maker = Callable[[], Network]
 Progress = Callable[[int, int], None]
+Work = Callable[[Bench, int, list[str]], dict[str, Any]]
 PROCESSES: Final = 2
 _bench: Bench | None = None
 
@@ -44,32 +47,68 @@ def code_digest() -> str:
     return found.hexdigest()
 
 
+def code_name() -> str:
+    """The code by the first digits of its digest."""
+    return code_digest()[:12]
+
+
+def label(network: str, seed: int) -> str:
+    """Of what a line is: a network by its digest, and a seed."""
+    return f"network {network[:12]}, seed {seed}"
+
+
 def run(
     maker: Maker,
     *,
     twins: int,
     seed: int,
     file: Path,
+    of: str = "",
+    known: Mapping[int, dict[str, Any]] | None = None,
     processes: int = PROCESSES,
     progress: Progress | None = None,
     experiments: Sequence[str] = tuple(EXPERIMENTS),
 ) -> list[dict[str, Any]]:
-    """The records of cities 0 … `twins` − 1, in their order; those already in `file` are not done again."""
-    done = read_records(file)
-    wanted = [city for city in range(twins) if city not in done]
+    """The records of cities 0 … `twins` − 1, in their order.
+
+    Experiments that are in `file`, or in the records `known` of an earlier run, are not done again.
+
+    Parameters
+    ----------
+    of
+        The label that is written to each line.
+    """
+    done = {city: record for city, record in (known or {}).items() if city < twins}
+    done = merged(done, read_records(file))
+    wanted = {
+        city: names for city in range(twins) if (names := _lacking(done.get(city, {}), city, experiments))
+    }
     say = progress or (lambda *_: None)
     say(twins - len(wanted), twins)
     if wanted:
         file.parent.mkdir(parents=True, exist_ok=True)
+        code, left = code_name(), len(wanted)
         with file.open("a", encoding="utf-8") as out:
-            for record in _new_records(
-                maker, wanted, partial(one_city, seed=seed, names=experiments), processes
-            ):
+            for found in _new_records(maker, wanted, partial(one_city, seed=seed), processes):
+                own = {name: code for name in found if name in EXPERIMENTS}
+                record = {"city": found["city"], "of": of, "code": own} | found
                 out.write(as_line(record))
                 out.flush()
-                done[record["city"]] = record
-                say(sum(city < twins for city in done), twins)
-    return [done[city] for city in range(twins)]
+                done = merged(done, {record["city"]: record})
+                left -= 1
+                say(twins - left, twins)
+    return [done.get(city, {"city": city, "of": of, "code": {}}) for city in range(twins)]
+
+
+def merged(
+    first: Mapping[int, dict[str, Any]], second: Mapping[int, dict[str, Any]]
+) -> dict[int, dict[str, Any]]:
+    """What either holds of each city; of an experiment that both hold, the second."""
+    out = dict(first)
+    for city, record in second.items():
+        before = out.get(city, {})
+        out[city] = before | record | {"code": before.get("code", {}) | record.get("code", {})}
+    return out
 
 
 def as_line(record: dict[str, Any]) -> str:
@@ -86,31 +125,53 @@ def read_records(file: Path) -> dict[int, dict[str, Any]]:
     if whole < len(text):
         with file.open("r+b") as out:
             out.truncate(whole)
-    records = [json.loads(line) for line in text[:whole].splitlines()]
-    return {record["city"]: record for record in records}
+    found: dict[int, dict[str, Any]] = {}
+    for line in text[:whole].splitlines():
+        record = json.loads(line)
+        found = merged(found, {record["city"]: record})
+    return found
 
 
-def one_city(
-    bench: Bench, city: int, *, seed: int, names: Sequence[str] = tuple(EXPERIMENTS)
-) -> dict[str, Any]:
+def earlier_records(file: Path, of: str) -> dict[int, dict[str, Any]]:
+    """The records of an earlier run of the same network and seed, by whatever code.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, or of another network or seed.
+    """
+    if not file.is_file():
+        raise InputError("the results of an earlier run are missing", found=str(file))
+    found = read_records(file)
+    others = sorted({str(record.get("of", "")) for record in found.values()} - {of})
+    if others:
+        raise InputError(
+            "results of another network or seed", expected=of, found=others[0] or "no label", where=str(file)
+        )
+    return found
+
+
+def _lacking(record: Mapping[str, Any], city: int, names: Sequence[str]) -> list[str]:
+    """Which of the experiments are still to be done on a city."""
+    return [name for name in names if name not in record and city % EVERY.get(name, 1) == 0]
+
+
+def one_city(bench: Bench, city: int, names: Sequence[str], *, seed: int) -> dict[str, Any]:
     """The experiments `names` on one city, but those that the network cannot be put to."""
     refused = refusals(bench.network)
     streams = partial(stream, seed, city)
-    due = [name for name in names if name not in refused and city % EVERY.get(name, 1) == 0]
-    return {"city": city} | {name: EXPERIMENTS[name](bench, streams) for name in due}
+    return {"city": city} | {name: EXPERIMENTS[name](bench, streams) for name in names if name not in refused}
 
 
-def _new_records(
-    maker: Maker, cities: list[int], work: Callable[[Bench, int], dict[str, Any]], processes: int
-) -> Iterator[dict[str, Any]]:
-    if processes == 1 or len(cities) == 1:
+def _new_records(maker: Maker, wanted: Mapping[int, list[str]], work: Work, processes: int) -> Iterator[Any]:
+    if processes == 1 or len(wanted) == 1:
         bench = Bench(maker())
-        for city in cities:
-            yield work(bench, city)
+        for city, names in wanted.items():
+            yield work(bench, city, names)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_prepare, initargs=(maker,)) as pool:
-        waiting = [pool.submit(_on_bench, work, city) for city in cities]
+        waiting = [pool.submit(_on_bench, work, city, names) for city, names in wanted.items()]
         try:
             for future in as_completed(waiting):
                 yield future.result()
@@ -123,6 +184,6 @@ def _prepare(maker: Maker) -> None:
     _bench = Bench(maker())
 
 
-def _on_bench(work: Callable[[Bench, int], dict[str, Any]], city: int) -> dict[str, Any]:
+def _on_bench(work: Work, city: int, names: list[str]) -> dict[str, Any]:
     assert _bench is not None
-    return work(_bench, city)
+    return work(_bench, city, names)

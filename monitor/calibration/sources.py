@@ -15,6 +15,7 @@ from monitor.compare.detectable import detectable_strengths, reference_windows
 from monitor.compare.events import Event, find_events
 from monitor.compare.sources import FALSE_ALARM, Search
 from monitor.config import ScanSection
+from monitor.domain import iso_z
 from monitor.inversion.posterior import Posterior
 from monitor.service.search import Scope, dates_of, prepared, prior_sd, scope_of
 
@@ -66,6 +67,12 @@ class SourceBench:
             strength = detectable_strengths(search, np.array([window]), draws=_DRAWS)
             found += [(int(c), int(window), float(strength[c])) for c in np.flatnonzero(whole)]
         return [choice for choice in found if np.isfinite(choice[2])]
+
+    def week_of(self, window: int) -> tuple[str, str]:
+        """When a window begins and ends."""
+        first, last = self.search.windows.spans[window]
+        bins = self.scope.bins
+        return iso_z(bins.start[first]), iso_z(bins.end[last - 1])
 
     def without(self, rng: np.random.Generator) -> dict[str, object]:
         """Whether something is found in a world without a source."""

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 from zlib import crc32
 
 import numpy as np
 import scipy.sparse as sp
 
 from monitor.calibration.network import Network
+from monitor.compare.claims import Quantity
+from monitor.domain import Interval
 from monitor.inversion.components import cholesky_or_error
 from monitor.inversion.hyper import Hyperparameters
 from monitor.inversion.mismatch import BACKGROUND
 from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.inversion.problem import InverseProblem
-from monitor.inversion.state import overlap_share
+from monitor.inversion.state import StateBlock, overlap_share
+
+#: How much longer than stated the mismatch remembers in a world of another model.
+STRETCH: Final = 3.0
+#: By how much the totals of a city that falls along a line have fallen in the last epoch.
+FALL: Final = -0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +53,28 @@ def draw_truth(network: Network, rng: np.random.Generator, totals: np.ndarray | 
         noise = covariance.sqrt_matvec(rng.standard_normal(covariance.sqrt_size))
         flux[block.name] = block.prior + noise.reshape(block.shape)
     block = problem.block(quantity.block)
-    found = np.array(
-        [float(np.sum(block.loading(quantity.weight, epoch) * flux[block.name])) for epoch in quantity.epochs]
-    )
     if totals is None:
-        return Truth(flux, found)
-    pattern = next(iter(quantity.patterns.values()))
-    size = float(quantity.weight @ pattern)
-    for epoch, lacking in zip(quantity.epochs, (totals - found) / size, strict=True):
-        # the steps of the epoch, each by its share: a step is inside one epoch
-        inside = overlap_share(block.steps, epoch)[:, None] > 0
-        flux[block.name] = flux[block.name] + inside * (lacking * pattern * quantity.fraction)[None, :]
+        own = flux[block.name]
+        return Truth(flux, np.array([total_of(block, own, quantity, e) for e in quantity.epochs]))
+    for epoch, total in zip(quantity.epochs, totals, strict=True):
+        flux[block.name] = with_total(block, flux[block.name], quantity, epoch, float(total))
     return Truth(flux, np.asarray(totals, dtype="f8"))
+
+
+def total_of(block: StateBlock, flux: np.ndarray, quantity: Quantity, epoch: Interval) -> float:
+    """What a flux (p, s) makes over a quantity's region in an epoch [t a⁻¹]."""
+    return float(np.sum(block.loading(quantity.weight, epoch) * flux))
+
+
+def with_total(
+    block: StateBlock, flux: np.ndarray, quantity: Quantity, epoch: Interval, total: float
+) -> np.ndarray:
+    """The flux (p, s) with as much of the claimed pattern added within the region as makes the total."""
+    pattern = next(iter(quantity.patterns.values()))
+    lacking = (total - total_of(block, flux, quantity, epoch)) / float(quantity.weight @ pattern)
+    # the steps of the epoch, each by its share: a step is inside one epoch
+    inside = overlap_share(block.steps, epoch)[:, None] > 0
+    return np.asarray(flux + inside * (lacking * pattern * quantity.fraction)[None, :])
 
 
 def observe(
@@ -129,6 +147,13 @@ def epoch_totals(network: Network, change: float) -> np.ndarray:
     totals = np.full(len(network.epochs), size)
     totals[-1] *= 1.0 + change
     return totals
+
+
+def falling_totals(network: Network) -> np.ndarray:
+    """Totals (k,) of a city that falls along a line from its inventory's, by `FALL` in the last epoch."""
+    size = float(network.quantity.weight @ next(iter(network.quantity.patterns.values())))
+    years = network.years
+    return np.asarray(size * (1.0 + FALL * years / max(float(years[-1]), 1.0)))
 
 
 def stream(seed: int, city: int, name: str) -> np.random.Generator:

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 @click.option("--twins", type=click.IntRange(1), default=400, show_default=True, help="Number of cities.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the truths.")
 @click.option("--processes", type=click.IntRange(1), default=2, show_default=True, help="At work at once.")
+@click.option(
+    "--results",
+    type=opt.PATH,
+    default=None,
+    help="Results of an earlier run, by other code, that are not done again; the page tells them apart.",
+)
 @click.option("--page", type=opt.PATH, default=None, help="Also write the page, with images/ beside it.")
 @opt.WORKDIR
 @opt.SPEECH
@@ -38,6 +44,7 @@ def calibrate(
     start: datetime | None,
     end: datetime | None,
     species: str | None,
+    results: Path | None,
     page: Path | None,
     workdir: Path,
     as_json: bool,
@@ -53,7 +60,7 @@ def calibrate(
 
     maker = _maker(city, data, start, end, species, workdir)
     with bar("synthetic cities") as watch:
-        found = run_all(maker, folder=workdir / "calibration", progress=watch, **how)
+        found = run_all(maker, folder=workdir / "calibration", results=results, progress=watch, **how)
     if page is not None:
         from monitor.calibration.page import write_page
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monitor.calibration.bench import Bench
-from monitor.calibration.reference_network import BLOCK, MIXING, other_weather
+from monitor.calibration.network import MIXING, SPEED
+from monitor.calibration.reference_network import BLOCK, other_weather
 from monitor.calibration.worlds import draw_truth, epoch_totals, errors_factor, observe, right_world, stream
 
 
@@ -84,6 +85,40 @@ def test_the_other_weather_has_one_wind_for_all_epochs_and_a_mixing_height_for_e
     assert all(np.ptp(m) < 1e-12 for m in mixing)
     assert len({round(float(m[0]), 6) for m in mixing}) == 3
     assert max(abs(float(m[0]) - 1) for m in mixing) <= MIXING
+
+
+def test_a_mixing_height_in_full_scales_what_an_epoch_sees_and_nothing_else(bench: Bench) -> None:
+    from monitor.calibration.network import mixed
+
+    network = bench.network
+    problem, factors = network.problem, np.array([0.8, 0.9, 1.0, 1.1, 1.2, 1.0])
+    seen = mixed(problem, factors) @ problem.block(BLOCK).predicted()
+    for epoch, factor in zip(network.epochs, factors, strict=True):
+        own = (problem.table.start >= epoch.start64) & (problem.table.start < epoch.end64)
+        assert own.sum() == 60
+        assert seen[own] * factor == pytest.approx(problem.block(BLOCK).predicted()[own], rel=1e-12)
+
+
+def test_a_mixing_height_in_full_moves_the_signal_ten_times_as_far_as_through_the_plume(bench: Bench) -> None:
+    network = bench.network
+    block, table = network.problem.block(BLOCK), network.problem.table
+    assert network.other_transport is not None
+    assert network.well_mixed is not None
+
+    def unevenness(draw, seed: int) -> float:  # type: ignore[no-untyped-def]
+        """How far the factors on all that an epoch sees are apart: of the wind they are the same."""
+        moved = draw(np.random.default_rng(seed))[BLOCK] @ block.prior.ravel()
+        plain = block.predicted()
+        own = [(table.start >= e.start64) & (table.start < e.end64) for e in network.epochs]
+        return float(np.std([moved[k].sum() / plain[k].sum() for k in own]))
+
+    through, full = (
+        np.mean([unevenness(draw, k) for k in range(3)])
+        for draw in (network.other_transport, network.well_mixed)
+    )
+    # evenly within ± 20 % is a standard deviation of 12 %, over a wind speed of 1 ± 15 %
+    assert 0.6 < full / (MIXING / np.sqrt(3)) < 1 + 2 * SPEED
+    assert through < full / 3
 
 
 def test_a_stream_is_the_same_whichever_others_are_drawn() -> None:

@@ -1,0 +1,81 @@
+"""Claims that a source of a stated strength is at a place, judged as a city's own are.
+
+Claimed is twice what the judging of such a claim says to be detectable; the source is not there, is half as
+strong, or is what is claimed.  The claim names the place, and the week or no dates at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from monitor.calibration.bench import Bench
+from monitor.calibration.recording import Record, Streams
+from monitor.calibration.worlds import right_world, solve_stated, with_values
+from monitor.config import ClaimSection
+from monitor.config.city import BackgroundSection, InversionSection, MismatchSection
+from monitor.inversion.posterior import Posterior
+from monitor.service.source_claims import judge_source
+
+#: True strengths in units of the claimed one, and the claimed one in detectable ones.
+TRUTHS: Final = {"none": 0.0, "half": 0.5, "claim": 1.0}
+_MULTIPLE: Final = 2.0
+_SEED: Final = 1
+
+
+def source_strength(bench: Bench, streams: Streams) -> Record:
+    """Claims that name the week of the source."""
+    return _claims(bench, streams, "source strength", dated=True)
+
+
+def undated_source_strength(bench: Bench, streams: Streams) -> Record:
+    """Claims that name no dates: all runs of days are looked at, and the interval is over all that fit."""
+    return _claims(bench, streams, "undated source strength", dated=False)
+
+
+def _claims(bench: Bench, streams: Streams, name: str, *, dated: bool) -> Record:
+    search, draw = bench.search, streams(f"{name}, place")
+    cell, window, _ = search.choices[int(draw.integers(len(search.choices)))]
+    claim = claim_at(bench, cell, search.week_of(window), 1.0)
+    detectable = judged(bench, claim, bench.posterior)["detectable"]
+    claim = claim.model_copy(update={"value": _MULTIPLE * float(detectable)})
+    if not dated:
+        claim = claim.model_copy(update={"period": None})
+    found: Record = {}
+    for case, part in TRUTHS.items():
+        _, problem = right_world(bench.network, streams(f"{name}, {case}"))
+        truth = part * float(claim.value or 0.0)
+        seen = problem.table.value + truth * search.search.candidates.response(cell, window)
+        said = judged(bench, claim, solve_stated(with_values(problem, seen)))
+        low, high = said["interval"]
+        known = {key: said[key] for key in ("verdict", "reasons", "false_alarm", "estimate")}
+        found[case] = known | {"low": low, "high": high, "truth": truth}
+    return found
+
+
+def claim_at(bench: Bench, cell: int, period: tuple[str, str], strength: float) -> ClaimSection:
+    """That a source of some strength [kg h⁻¹] is in a cell, as a claim file would say it."""
+    grid = bench.network.problem.grid
+    row, column = bench.search.search.candidates.place[cell]
+    return ClaimSection(
+        id="calibration",
+        kind="source",
+        statement="",
+        species=bench.network.quantity.species,
+        lon_deg=float(grid.lon_deg[column]),
+        lat_deg=float(grid.lat_deg[row]),
+        value=strength,
+        period=period,
+    )
+
+
+def judged(bench: Bench, claim: ClaimSection, posterior: Posterior) -> dict[str, Any]:
+    """The verdict on it as JSON, of a model without errors of transport but those in R."""
+    assumed = bench.network.problem.assumptions
+    section = InversionSection(
+        species=claim.species,
+        background=BackgroundSection(
+            sd_ppm=assumed.background.sd_ppm, offset_sd_ppm=assumed.background.offset_sd_ppm
+        ),
+        mismatch=MismatchSection(representation_ppm=assumed.mismatch.representation_ppm),
+    )
+    return judge_source(claim, posterior, section, _SEED)
