@@ -34,7 +34,8 @@ def undated_source_strength(bench: Bench, streams: Streams) -> Record:
 
 def _claims(bench: Bench, streams: Streams, name: str, *, dated: bool) -> Record:
     search, draw = bench.search, streams(f"{name}, place")
-    cell, window, _ = search.choices[int(draw.integers(len(search.choices)))]
+    at, which = divmod(int(draw.integers(search.weeks.size * search.cells.size)), search.cells.size)
+    window, cell = int(search.weeks[at]), int(search.cells[which])
     claim = claim_at(bench, cell, search.week_of(window), 1.0)
     detectable = judged(bench, claim, bench.posterior)["detectable"]
     claim = claim.model_copy(update={"value": _MULTIPLE * float(detectable)})
@@ -44,7 +45,7 @@ def _claims(bench: Bench, streams: Streams, name: str, *, dated: bool) -> Record
     for case, part in TRUTHS.items():
         _, problem = right_world(bench.network, streams(f"{name}, {case}"))
         truth = part * float(claim.value or 0.0)
-        seen = problem.table.value + truth * search.search.candidates.response(cell, window)
+        seen = problem.table.value + truth * search.scope.candidates.response(cell, window)
         said = judged(bench, claim, solve_stated(with_values(problem, seen)))
         low, high = said["interval"]
         known = {key: said[key] for key in ("verdict", "reasons", "false_alarm", "estimate")}
@@ -55,7 +56,7 @@ def _claims(bench: Bench, streams: Streams, name: str, *, dated: bool) -> Record
 def claim_at(bench: Bench, cell: int, period: tuple[str, str], strength: float) -> ClaimSection:
     """That a source of some strength [kg h⁻¹] is in a cell, as a claim file would say it."""
     grid = bench.network.problem.grid
-    row, column = bench.search.search.candidates.place[cell]
+    row, column = bench.search.scope.candidates.place[cell]
     return ClaimSection(
         id="calibration",
         kind="source",

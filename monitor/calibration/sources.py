@@ -59,18 +59,26 @@ class SourceBench:
     @cached_property
     def choices(self) -> list[tuple[int, int, float]]:
         """Cells within the region and windows of a source, each with its detectable strength [kg h⁻¹]."""
-        search = self.search
-        windows = reference_windows(search.windows, round(SOURCE_DAYS * 24.0 / self.scope.bins.hours))
-        whole = self.network.quantity.fraction > 0.99
         found = []
-        for window in windows:
-            strength = detectable_strengths(search, np.array([window]), draws=_DRAWS)
-            found += [(int(c), int(window), float(strength[c])) for c in np.flatnonzero(whole)]
+        for window in self.weeks:
+            strength = detectable_strengths(self.search, np.array([window]), draws=_DRAWS)
+            found += [(int(c), int(window), float(strength[c])) for c in self.cells]
         return [choice for choice in found if np.isfinite(choice[2])]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Cells (c,) that lie wholly within the region."""
+        return np.flatnonzero(self.network.quantity.fraction > 0.99)
+
+    @property
+    def weeks(self) -> np.ndarray:
+        """Windows (w,) of a source's length, spread over the period."""
+        bins = round(SOURCE_DAYS * 24.0 / self.scope.bins.hours)
+        return reference_windows(self.scope.candidates.windows, bins)
 
     def week_of(self, window: int) -> tuple[str, str]:
         """When a window begins and ends."""
-        first, last = self.search.windows.spans[window]
+        first, last = self.scope.candidates.windows.spans[window]
         bins = self.scope.bins
         return iso_z(bins.start[first]), iso_z(bins.end[last - 1])
 

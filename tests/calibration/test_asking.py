@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.calibration.asking import asked, claim_text, panel, truth_of, variants
+from monitor.calibration.asking import SHARE, asked, claim_text, panel, truth_of, variants
 from monitor.calibration.bench import Bench
 from monitor.calibration.network import KINDS
+from monitor.calibration.shares import share_claim
 from monitor.calibration.worlds import right_world, solve_stated
 from monitor.compare.claims import judge
 from monitor.compare.comparable import Estimand
@@ -23,12 +24,13 @@ DEFINITION = Estimand(
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, SHARE])
 def test_a_panel_says_what_a_city_solved_by_itself_is_told(bench: Bench, kind: str) -> None:
-    network, claim = bench.network, bench.claim(kind)
+    network, claim = bench.network, share_claim(bench) if kind == SHARE else bench.claim(kind)
     _, problem = right_world(network, np.random.default_rng(11))
     posterior = solve_stated(problem)
-    quick = bench.panels[kind].judge(claim, posterior)
+    members = bench.share_panel if kind == SHARE else bench.panels[kind]
+    quick = members.judge(claim, posterior)
     own = panel(network, kind, posterior, ensemble=False)
     slow = judge(claim_text(network, claim), DEFINITION, own.quantity, variants(posterior, ensemble=False))
     assert quick.answer == slow.answer

@@ -15,9 +15,9 @@ from mini_city import write_mini_city
 
 from monitor.calibration import reference_network as reference
 from monitor.calibration.bench import Bench
-from monitor.calibration.own_network import other_transport, turning
+from monitor.calibration.own_network import archived_network, other_transport, turning
 from monitor.cli import run
-from monitor.domain import Grid
+from monitor.domain import Grid, Interval
 
 GRID = Grid(lon_deg=10.0 + 0.02 * np.arange(11), lat_deg=50.0 + 0.02 * np.arange(9))
 
@@ -82,8 +82,18 @@ def test_a_citys_own_network_is_tried_from_its_files(
     found = json.loads(capsys.readouterr().out)
     assert found["run"]["network"] == "mini"
     assert found["right_model"]["n"] == 2
+    assert found["also"]["share_claims"]["n"] == 2
+    assert found["also"]["source_strength"]["n"] == 2
+    assert "in full already" in found["also"]["mixing_in_full"]["reason"]
+    assert "two epochs" in found["also"]["refitted_prior"]["reason"]
     assert found["power"]["estimate"] is None
     assert found["power"]["reason"] == "a change needs two epochs"
+    interval = Interval.parse("2020-01-06", "2020-01-12")
+    network = archived_network(mini.config, interval, tmp_path / "work", None)
+    assert network.with_inventory is not None
+    same, doubled = (network.with_inventory([factor]) for factor in (1.0, 2.0))
+    assert same.reference == pytest.approx(network.problem.reference, rel=1e-9)
+    assert doubled.reference == pytest.approx(2 * network.problem.reference, rel=1e-9)
 
 
 def test_a_city_without_its_data_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
