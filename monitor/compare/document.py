@@ -89,7 +89,10 @@ class Worth(_Part):
     rule: Literal["obrien-fleming", "pocock", "bonferroni"] | None
     look: int | None
     looks: int | None
-    information: Probability | None = Field(description="of that at the last look")
+    time: Probability | None = Field(description="gone by then, of that until the last look")
+    information: Probability | None = Field(
+        description="gathered by the look before, of that of this one; null where the level needs none"
+    )
     next: Day | None
 
 

@@ -43,7 +43,7 @@ COLUMN_UNITS = (
         r"(estimate_)?level|probability|bayes_factor|share_from_data|response|false_alarm|background_share|z|hits",
         "1",
     ),
-    (r"degrees_of_freedom|least_favourable_correlation|evaluation_(look|looks|information)", "1"),
+    (r"degrees_of_freedom|least_favourable_correlation|evaluation_(look|looks|time|information)", "1"),
     (r"years_to_detect", "a"),
     (r"false_alarms_a_year", "a-1"),
     (r"lon|lat|lon_deg|lat_deg", "degrees"),

@@ -16,6 +16,7 @@ from monitor.compare import claims as judging
 from monitor.compare.adjustments import adjustments_of
 from monitor.compare.comparable import Estimand, Statement, compare_definitions, declared_sd
 from monitor.compare.forms import Trend
+from monitor.compare.information import information_at
 from monitor.compare.regions import region_area_km2, shared_area
 from monitor.compare.terms import holds, natural_terms
 from monitor.compare.trends import decimal_years
@@ -26,7 +27,14 @@ from monitor.errors import InputError, UnitError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.table import ObservationTable
 from monitor.service.case import Case
-from monitor.service.evaluation import PREVIEW, Evaluation, evaluation_of, looks_early
+from monitor.service.evaluation import (
+    PREVIEW,
+    Evaluation,
+    elapsed_at_looks,
+    evaluation_of,
+    looks_early,
+    with_information,
+)
 from monitor.service.source_claims import judge_source
 
 if TYPE_CHECKING:
@@ -60,7 +68,11 @@ def judge_claim(
     if claim.kind == "source":
         found = judge_source(claim, one.main, one.case.inversion, one.seed, evaluation.level)
     else:
-        found = _judge(claim, one, epochs, evaluation.level)
+        quantity = _quantity(claim, one, epochs)
+        if elapsed := elapsed_at_looks(evaluation, claim, city):
+            gathered = information_at(quantity, one.variants[0], elapsed)
+            evaluation = with_information(evaluation, claim, city, gathered)
+        found = _judge(claim, one, quantity, evaluation.level)
     about = {
         "scope": claim.scope,
         "sectors": list(claim.sectors),
@@ -79,9 +91,8 @@ def _as_due(found: dict[str, Any], evaluation: Evaluation) -> dict[str, Any]:
     return found | {"verdict": UNDECIDED, "reasons": [NOT_DUE], "reason_texts": [REASONS[NOT_DUE]]}
 
 
-def _judge(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...], level: float) -> dict[str, Any]:
-    text, definition = _claim_text(claim, one), _estimand(claim, one, epochs)
-    quantity = _quantity(claim, one, epochs)
+def _judge(claim: ClaimSection, one: Solved, quantity: judging.Quantity, level: float) -> dict[str, Any]:
+    text, definition = _claim_text(claim, one), _estimand(claim, one, quantity.epochs)
     declared = declared_sd(compare_definitions(text.definition, definition))
     quantity = replace(quantity, declared_sd=declared)
     return judging.judge(text, definition, quantity, one.variants, level=level).as_json()

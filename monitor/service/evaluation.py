@@ -1,18 +1,19 @@
 """When a claim is judged for good, and at which level: its declared dates, or its spending rule.
 
-A verdict is final on a declared date alone, and from the data up to it.  Between the dates the estimate is
-shown, but nothing is answered: who looks every day and believes the first yes is misled sooner or later.
+A verdict is final on a declared date alone, and from the data up to that date: one look, one set of data.
+Between the dates the estimate is shown, but nothing is answered: who looks every day and believes the first
+yes is misled sooner or later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from math import ceil
 from typing import Any
 
-from monitor.compare.looks import ALPHA, ONCE, Look, family_rate, plan
+from monitor.compare.looks import ALPHA, ONCE, Look, family_rate, plan, plan_apart
 from monitor.compare.statistics import LEVEL
 from monitor.config import CityConfig, ClaimsConfig, ClaimSection
 from monitor.domain import Interval, parse_utc
@@ -30,14 +31,16 @@ class Evaluation:
     Attributes
     ----------
     status : str
-        "final" on a declared date, "preview" between them and from data of an earlier one, "undeclared" when
-        the claim has none.
+        "final" on a declared date from the data up to it, "preview" otherwise, "undeclared" when the claim
+        has no dates.
     rule : str or None
         How several looks share the error.
     look : Look or None
         The look that the day is; None for a preview.
     following : date or None
         The next date after this one.
+    information : float or None
+        Gathered by the look before, of that of this one; None where the level does not depend on it.
     """
 
     status: str
@@ -45,6 +48,7 @@ class Evaluation:
     rule: str | None
     look: Look | None
     following: date | None
+    information: float | None = None
 
     @property
     def level(self) -> float:
@@ -58,7 +62,8 @@ class Evaluation:
             "rule": self.rule,
             "look": self.look.number if self.look else None,
             "looks": self.look.of if self.look else None,
-            "information": self.look.fraction if self.look else None,
+            "time": self.look.time if self.look else None,
+            "information": self.information,
             "next": self.following.isoformat() if self.following else None,
         }
 
@@ -71,17 +76,43 @@ def evaluation_of(claim: ClaimSection, city: CityConfig, data: Interval, as_of: 
     as_of
         The day of the evaluation.  If absent it is the end of the data; and where these end with the claim's
         period, so that no more of it can come, the first declared date after it.  A date is final only for
-        the data that it waits for: none that end before an earlier date, unless they hold the whole period.
+        the data that it waits for: those that end on it, unless they hold the whole period.
     """
     dates = look_dates(claim, city)
     day = as_of or _day_served(dates, claim, city, data)
     following = next((d for d in dates if d > day), None)
     if not dates:
         return Evaluation(UNDECLARED, day, None, ONCE, None)
-    looks = plan(_rule(claim), _fractions(claim, city, dates))
-    if day not in dates or not _is_of(day, dates, claim, city, data):
+    if day not in dates or not _is_of(day, claim, city, data):
         return Evaluation(PREVIEW, day, _rule(claim), None, following)
+    # how a search depends on an earlier one of fewer windows is not known
+    planned = plan_apart if claim.kind == "source" else plan
+    looks = planned(_rule(claim), _times(claim, city, dates))
     return Evaluation(FINAL, day, _rule(claim), looks[dates.index(day)], following)
+
+
+def elapsed_at_looks(evaluation: Evaluation, claim: ClaimSection, city: CityConfig) -> list[timedelta]:
+    """How much of the period was over at each look until this one, where its level depends on that."""
+    period, number = period_of(claim, city), evaluation.look.number if evaluation.look else 1
+    if period is None or claim.kind == "source" or number == 1 or _rule(claim) == "bonferroni":
+        return []
+    return [min(_midnight(d), period.end) - period.start for d in look_dates(claim, city)[:number]]
+
+
+def with_information(
+    evaluation: Evaluation, claim: ClaimSection, city: CityConfig, gathered: Sequence[float]
+) -> Evaluation:
+    """At the level that the look is granted by what was known at each look until this one (1/σ²).
+
+    Information that came earlier than the calendar says is not counted: what was observed early may have been
+    read late, and then that look did not have it.
+    """
+    if not gathered:
+        return evaluation
+    times = _times(claim, city, look_dates(claim, city))
+    last, now = times[len(gathered) - 1], gathered[-1] or 1.0
+    known = [min(own / now, t / last) for own, t in zip(gathered, times, strict=False)]
+    return replace(evaluation, look=plan(_rule(claim), times, known)[-1], information=known[-2])
 
 
 def look_dates(claim: ClaimSection, city: CityConfig) -> tuple[date, ...]:
@@ -198,8 +229,8 @@ def _rule(claim: ClaimSection) -> Any:
     return claim.spending.rule if claim.spending is not None else "bonferroni"
 
 
-def _fractions(claim: ClaimSection, city: CityConfig, dates: tuple[date, ...]) -> list[float]:
-    """Information by the calendar: how much of the time from the period's beginning to the last look."""
+def _times(claim: ClaimSection, city: CityConfig, dates: tuple[date, ...]) -> list[float]:
+    """When each look is, of the time from the period's beginning to the last look."""
     period = period_of(claim, city)
     if claim.spending is None or period is None:
         return [(k + 1) / len(dates) for k in range(len(dates))]
@@ -216,11 +247,10 @@ def _day_served(dates: tuple[date, ...], claim: ClaimSection, city: CityConfig, 
     return following if following == first else end
 
 
-def _is_of(day: date, dates: tuple[date, ...], claim: ClaimSection, city: CityConfig, data: Interval) -> bool:
-    """Whether the data are those of the look: an earlier one's are not, unless no more can come."""
-    period, end = period_of(claim, city), _day_after(data.end)
-    whole = period is not None and data.end >= period.end
-    return whole or day == next((d for d in dates if d >= end), None)
+def _is_of(day: date, claim: ClaimSection, city: CityConfig, data: Interval) -> bool:
+    """Whether the data are those of the look: they end on its day, or no more of the period can come."""
+    period = period_of(claim, city)
+    return day == _day_after(data.end) or (period is not None and data.end >= period.end)
 
 
 def _day(text: str) -> date:

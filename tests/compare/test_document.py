@@ -23,7 +23,7 @@ ABOUT = {
     "scope": "territorial", "sectors": ["*"], "periods": [["2023-03-01T00:00:00Z", "2023-04-01T00:00:00Z"]],
     "evaluation": {
         "status": "final", "as_of": "2023-05-01", "rule": "bonferroni", "look": 1, "looks": 1,
-        "information": 1.0, "next": None,
+        "time": 1.0, "information": None, "next": None,
     },
 }  # fmt: skip
 

@@ -206,7 +206,7 @@ def member(name: str, value: float, sigma: float, word: str, choice: str) -> dic
 def evaluation(status: str, **changes: object) -> dict[str, object]:
     """When a verdict counts, as the service says it."""
     usual: dict[str, object] = {"status": status, "as_of": "2024-01-01", "rule": None, "look": 1, "looks": 1}
-    return {**usual, "information": 1.0, "next": None, **changes}
+    return {**usual, "time": 1.0, "information": None, "next": None, **changes}
 
 
 def epoch_totals(first: float, yearly: float, years: range, sigma: float) -> list[dict[str, object]]:
@@ -279,7 +279,7 @@ def verdicts() -> dict[str, dict[str, object]]:
             flips_text="",
             epochs=epoch_totals(1.15e7, -5.4e5, range(2018, 2024), 4.0e5),
             evaluation=evaluation(
-                "final", rule="obrien-fleming", look=2, looks=4, information=0.5, next="2025-01-01"
+                "final", rule="obrien-fleming", look=2, looks=4, time=0.5, information=0.4, next="2025-01-01"
             ),
         ),
         "traffic": verdict(

@@ -15,10 +15,12 @@ from monitor.domain import Interval, iso_z
 from monitor.errors import UsageError
 from monitor.service.evaluation import (
     cut_epochs,
+    elapsed_at_looks,
     evaluation_of,
     family_of,
     family_text,
     look_dates,
+    with_information,
 )
 
 CITY = city()
@@ -75,30 +77,63 @@ def test_daily_looks_have_the_levels_of_the_declared_rule():
         found = evaluation_of(daily, CITY, Interval(TARGET.start, end), None)
         assert found.status == "final"
         assert found.level == pytest.approx(looks[k].level, abs=1e-12)
-    assert found.level < 0.97 and found.as_json()["information"] == pytest.approx(1.0)
+    assert found.level < 0.97 and found.as_json()["time"] == pytest.approx(1.0)
 
 
-def test_the_last_looks_level_is_not_for_the_data_of_an_earlier_one():
-    """Five looks at twelve days: data of the third day serve the first look, whatever day is named."""
+def test_a_look_is_one_set_of_data_those_that_end_on_its_date():
+    """Five looks at twelve days: the data of each day before one would be another draw at its level."""
     five = claim(spending={"rule": "obrien-fleming", "looks": 5})
     dates = look_dates(five, CITY)
-    for days in (1, 2, 3):
+    for days in range(1, 12):
         data = Interval(TARGET.start, TARGET.start + timedelta(days=days))
         # looks at 2.4, 4.8, 7.2, 9.6 and 12 days
-        served = next(d for d in dates if d >= data.end.date())
-        for day in dates:
+        for day in (d for d in dates if d >= data.end.date()):
             found = evaluation_of(five, CITY, data, day)
-            assert (found.status == "final") == (day == served), (days, day)
-            assert found.look is None or found.look.number == 1
+            assert (found.status == "final") == (day == data.end.date()), (days, day)
     whole = evaluation_of(five, CITY, TARGET, dates[-1])
     assert (whole.status, whole.look.number) == ("final", 5)
 
 
-def test_a_date_whose_predecessor_the_data_do_not_reach_is_a_preview():
+def test_a_date_that_the_data_do_not_reach_is_a_preview_unless_the_period_is_whole():
     dated = claim(SOURCE, evaluate_on=["2023-05-01", "2023-06-01"])
-    assert evaluation_of(dated, CITY, until("2023-04-30"), date(2023, 6, 1)).status == "preview"
-    assert evaluation_of(dated, CITY, until("2023-04-30"), date(2023, 5, 1)).status == "final"
-    assert evaluation_of(dated, CITY, until("2023-05-02"), date(2023, 6, 1)).status == "final"
+    for end, day, status in (
+        ("2023-04-30", date(2023, 6, 1), "preview"),
+        ("2023-04-30", date(2023, 5, 1), "preview"),
+        ("2023-05-01", date(2023, 5, 1), "final"),
+        ("2023-05-02", date(2023, 6, 1), "preview"),
+        ("2023-06-01", date(2023, 6, 1), "final"),
+    ):
+        assert evaluation_of(dated, CITY, until(end), day).status == status, (end, day)
+    of_april = claim(evaluate_on=["2023-05-01", "2023-06-01"])
+    assert evaluation_of(of_april, CITY, until("2023-04-20"), date(2023, 6, 1)).status == "final"
+
+
+def test_late_information_widens_a_look_and_early_information_narrows_none():
+    daily = claim(spending={"rule": "pocock", "looks": 12})
+    day = TARGET.start + timedelta(days=6)
+    found = evaluation_of(daily, CITY, Interval(TARGET.start, day), None)
+    elapsed = elapsed_at_looks(found, daily, CITY)
+    assert elapsed == [timedelta(days=k) for k in range(1, 7)]
+    even, late, early = (
+        with_information(found, daily, CITY, [(e / elapsed[-1]) ** power for e in elapsed])
+        for power in (1, 3, 0.3)
+    )
+    assert even.level == pytest.approx(found.level, abs=1e-9) and even.information == pytest.approx(5 / 6)
+    assert late.level > found.level + 1e-4 and late.information == pytest.approx((5 / 6) ** 3)
+    assert early.level == pytest.approx(found.level, abs=1e-9)
+    assert with_information(found, daily, CITY, [0.0] * 6).level > 1 - 1e-9
+    assert elapsed_at_looks(found, claim(evaluate_on=["2023-04-14", "2023-05-01"]), CITY) == []
+
+
+def test_looks_at_a_source_do_not_count_on_how_its_searches_depend():
+    """The second search has more windows: its p-values are no Brownian motion."""
+    looks = {"rule": "pocock", "looks": ["2023-04-14", "2023-04-20"]}
+    period = ["2023-04-08", "2023-04-20"]
+    place, total = (claim(base, spending=looks, period=period) for base in (SOURCE, LEVEL))
+    data = Interval.parse(*period)
+    found = evaluation_of(place, CITY, data, None)
+    assert found.level > evaluation_of(total, CITY, data, None).level
+    assert elapsed_at_looks(found, place, CITY) == []
 
 
 @given(st.integers(2, 60), st.integers(0, 400))
