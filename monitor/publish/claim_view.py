@@ -19,6 +19,7 @@ from monitor.publish.numbers import (
     show_level,
     show_plain,
 )
+from monitor.publish.periods import name_of
 from monitor.publish.wording import (
     REASONS,
     answer,
@@ -125,7 +126,7 @@ def _claim_rows(claim_id: str, verdict: Mapping[str, Any], names: Mapping[str, s
             "A share of",
             ", ".join(filter(None, [names.get(whole, whole), _listed(verdict.get("of_sectors"))])),
         ),
-        ("Periods", "; ".join(map(_period, items_of(verdict.get("periods"))))),
+        ("Periods", "; ".join(map(name_of, items_of(verdict.get("periods"))))),
         ("Claimed value", other("claimed", claimed_text(verdict, claimed.get("value")))),
         ("Read as", text_of(claimed.get("reading")).replace("_", " ")),
     ]
@@ -155,11 +156,6 @@ def _says(value: str) -> bool:
 def _listed(value: object) -> str:
     sectors = [text_of(item) for item in items_of(value)]
     return "all" if sectors == ["*"] else ", ".join(sectors)
-
-
-def _period(ends: object) -> str:
-    """A half-open interval as days."""
-    return " to ".join(text_of(end).removesuffix("T00:00:00Z") for end in items_of(ends))
 
 
 def _result_rows(verdict: Mapping[str, Any]) -> Rows:

@@ -19,6 +19,7 @@ from monitor.publish.numbers import (
     show,
     show_level,
 )
+from monitor.publish.periods import name_of
 from monitor.publish.wording import few, gas_name, items_of, mapping_of, text_of, tidy
 
 #: The sector of a row that sums all of them.
@@ -96,7 +97,7 @@ def _row(row: Mapping[str, Any], regions: Mapping[str, str], divisor: float) -> 
         "inventory": text_of(row.get("inventory")),
         "region": regions.get(region, region),
         "part": " ".join(filter(None, [text_of(row.get("block")), _sector(row)])),
-        "period": text_of(row.get("period")),
+        "period": name_of(row.get("interval")) or text_of(row.get("period")),
         "bottom_up": in_cell(_amount(bottom_up, row), with_unit=False, divisor=divisor),
         "assigned": bottom_up.get("uncertainty") == "assigned",
         "prior": in_cell(_amount(row.get("prior"), row), with_unit=False, divisor=divisor),

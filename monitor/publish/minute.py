@@ -11,6 +11,7 @@ from markupsafe import Markup
 from monitor.publish.content import station_of
 from monitor.publish.marks import other
 from monitor.publish.numbers import as_number, estimate_of, show_plain
+from monitor.publish.periods import names_of_epochs
 from monitor.publish.source_view import sources_line
 from monitor.publish.wording import few, gas_name, plain_amount, text_of, verdict_estimate
 
@@ -27,7 +28,7 @@ def minute_lines(report: ReportInput, content: Mapping[str, Any]) -> list[str | 
         if row.get("kind") == "level" and verdict_estimate(row)
     }
     lines += [
-        _headline(report, rows)
+        _headline(report, rows, names_of_epochs(content["diagnostics"][rows[0]["species"]]))
         for rows in _rows_by_gas(content["totals"])
         if rows and rows[0]["species"] not in levels  # a tested level says more than a posterior
     ]
@@ -47,12 +48,12 @@ def _rows_by_gas(totals: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]
     return [[row for row in totals if row["species"] == gas and row["estimate"] is not None] for gas in gases]
 
 
-def _headline(report: ReportInput, rows: list[Mapping[str, Any]]) -> str | Markup:
+def _headline(report: ReportInput, rows: list[Mapping[str, Any]], periods: Mapping[str, str]) -> str | Markup:
     """The largest total of the last epoch, in words."""
     last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
     row = max(last, key=lambda row: abs(row["estimate"]))
     names = {region.id: region.name or region.id for region in report.regions}
-    which = ", ".join(text for text in (row["block"], row["epoch"]) if text)
+    which = ", ".join(text for text in (row["block"], periods.get(row["epoch"], row["epoch"])) if text)
     estimate = estimate_of(row["estimate"], row["interval"], row["level"], row["unit"])
     if estimate is None:
         return ""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from monitor.domain import Interval
 from monitor.publish.badges import BADGES
 from monitor.publish.claim_view import claim_views
 from monitor.publish.glossary import GLOSSARY
@@ -20,6 +18,7 @@ from monitor.publish.interval_picture import KEY
 from monitor.publish.ledger_view import ledger_views
 from monitor.publish.minute import family_line, minute_lines
 from monitor.publish.numbers import NO_BREAK, show
+from monitor.publish.periods import period_text
 from monitor.publish.source_view import no_source, search_lines, source_rows
 from monitor.publish.species_view import detectable_maps, species_views
 from monitor.publish.table_view import (
@@ -89,14 +88,6 @@ def render_page(report: ReportInput, content: Mapping[str, Any], sizes: Mapping[
         downloads=[(name, download_text(name), size_text(size)) for name, size in sizes.items()],
         glossary=GLOSSARY,
     )
-
-
-def period_text(interval: Interval) -> str:
-    """The period in words; a last midnight counts to the day before."""
-    end = interval.end - timedelta(seconds=1)
-    whole = interval.start.hour == 0 and interval.end.hour == 0
-    form = "{0.day} {0:%B %Y}" if whole else "{0.day} {0:%B %Y %H:%M}"
-    return f"{form.format(interval.start)} to {form.format(end if whole else interval.end)} (UTC)"
 
 
 def size_text(size: int) -> str:

@@ -23,6 +23,7 @@ from monitor.publish.numbers import (
     pretty_unit,
     show_plain,
 )
+from monitor.publish.periods import names_of_epochs
 from monitor.publish.series_picture import Series, series_picture
 from monitor.publish.table_view import Rows, pair_rows
 
@@ -55,7 +56,9 @@ def _species_view(
         "part_maps": _part_maps(posterior, frame, gas),
         "marks_sources": bool(frame.sources),
         "series": _series(posterior, gas, report),
-        "totals": _totals([row for row in content["totals"] if row["species"] == name], regions),
+        "totals": _totals(
+            [row for row in content["totals"] if row["species"] == name], regions, names_of_epochs(attributes)
+        ),
         "diagnostics": diagnostics_in_words(attributes),
         "attributes": pair_rows(attributes),
         "hyperparameters": _hyperparameters(content, name),
@@ -131,7 +134,8 @@ def _epoch_maps(posterior: xr.Dataset, frame: MapFrame, gas: Species) -> list[Pa
     field = _field(posterior, "flux_posterior", gas).sum("block")
     if field.sizes["epoch"] < 2:
         return []
-    names = _names(posterior, "epoch")
+    periods = names_of_epochs(posterior.attrs)
+    names = [periods.get(name, name) for name in _names(posterior, "epoch")]
     first, last = field.isel(epoch=0).values, field.isel(epoch=-1).values
     unit = _flux_unit(gas)[1]
     change = colour_scale([last - first], unit, difference=True)
@@ -233,7 +237,9 @@ def _one_series(posterior: xr.Dataset, chosen: np.ndarray, gas: Species, title: 
     return series_picture(series, gas.display_unit, title=alt)
 
 
-def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict[str, Any]]:
+def _totals(
+    rows: list[dict[str, Any]], regions: Mapping[str, str], periods: Mapping[str, str]
+) -> list[dict[str, Any]]:
     divisor, prefix = millions([row["estimate"] for row in rows])
     shown = []
     for row in rows:
@@ -244,7 +250,7 @@ def _totals(rows: list[dict[str, Any]], regions: Mapping[str, str]) -> list[dict
             {
                 "region": regions.get(row["region"], row["region"]),
                 "block": row["block"],
-                "epoch": row["epoch"],
+                "epoch": periods.get(row["epoch"], row["epoch"]),
                 "prior": in_cell(prior, with_unit=False, divisor=divisor),
                 "estimate": in_cell(estimate, with_unit=False, divisor=divisor),
                 "unit": f"{prefix}{pretty_unit(row['unit'])}",
