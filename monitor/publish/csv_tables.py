@@ -50,7 +50,6 @@ COLUMN_UNITS = (
     (r"place_km", "km"),
     (r"ground_m_asl|inlets_m", "m"),
     (r"value", _AS_UNIT),
-    (r"lines", "lines of the source file"),
 )
 _PATTERNS = tuple((re.compile(pattern), unit) for pattern, unit in COLUMN_UNITS)
 

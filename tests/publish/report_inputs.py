@@ -362,18 +362,18 @@ def verdicts() -> dict[str, dict[str, object]]:
     }
 
 
-def ledger_row(sector: str, counted: float, air: float | None, status: str, **changes: Any) -> dict[str, Any]:
+def ledger_row(sector: str, amount: float, air: float | None, status: str, **changes: Any) -> dict[str, Any]:
     """A row of the two ledgers as the comparison returns it; the air's answer with 8 % (1σ)."""
-    prior, flat, gap = 1.02 * counted, None, None
+    prior, flat, gap = 1.02 * amount, None, None
     if air is not None:
-        sigma, apart = 0.08 * air, float(np.hypot(0.2 * counted, 0.08 * air))
+        sigma, apart = 0.08 * air, float(np.hypot(0.2 * amount, 0.08 * air))
         flat = {
             "value": air,
             "sigma": sigma,
             "interval": [air - 1.96 * sigma, air + 1.96 * sigma],
             "level": 0.95,
         }
-        gap = {"value": air - counted, "sigma": apart, "in_sigmas": (air - counted) / apart}
+        gap = {"value": air - amount, "sigma": apart, "in_sigmas": (air - amount) / apart}
     usual: dict[str, Any] = {
         "species": "co2",
         "region": "city",
@@ -383,7 +383,7 @@ def ledger_row(sector: str, counted: float, air: float | None, status: str, **ch
         "interval": ["2023-09-01T00:00:00Z", "2023-12-01T00:00:00Z"],
         "inventory": "city-2019",
         "unit": "t CO2 a-1",
-        "bottom_up": {"value": counted, "sigma": 0.2 * counted, "uncertainty": "assigned"},
+        "bottom_up": {"value": amount, "sigma": 0.2 * amount, "uncertainty": "assigned"},
         "prior": {"value": prior, "sigma": 0.4 * prior},
         "posterior": air and {"value": 1.01 * air, "sigma": 0.07 * air},
         "estimate": flat,
@@ -399,7 +399,8 @@ def ledger_row(sector: str, counted: float, air: float | None, status: str, **ch
         "marks": [],
         "status": status,
         "not_comparable": [],
-        "line": None,
+        "counted": [],
+        "lines": [],
     }
     return {**usual, **changes}
 
@@ -415,6 +416,27 @@ def ledger_rows() -> list[dict[str, Any]]:
         ledger_row("*", 0.9e6, 2.6e6, "terms-missing", region="north"),
         ledger_row("*", 7.0e6, None, "not comparable", inventory="edgar5-2012", **nothing),
         ledger_row("*", 6.1e6, 1.2e7, "gap", inventory="old", missing_terms=[]),
+        *table_rows(),
+    ]
+
+
+def table_rows() -> list[dict[str, Any]]:
+    """A city's own table: a total, two of its rows as one sector, and two that are not compared."""
+    earlier = {"period": "2019", "interval": ["2019-09-01T00:00:00Z", "2019-12-01T00:00:00Z"]}
+    gas = ["gas: co2e against co2; it is a sum of gases", "period: inventory of 2019, air of 2023"]
+    none = {"prior": None, "posterior": None, "missing_terms": [], "unit": "t CO2e a-1", "inventory": "c40"}
+    grid = none | {"counted": ["Residential buildings: grid-supplied energy"], "lines": [3]}
+    land = none | {"counted": ["Land"], "lines": [61], "not_comparable": gas[:1], "bottom_up": None}
+    both = {"counted": ["Residential buildings: fuel", "Commercial buildings: fuel"], "lines": [2, 5]}
+    return [
+        ledger_row(
+            "*", 1.3e7, 1.22e7, "none-seen", inventory="c40", counted=["total, Territorial"], lines=[2]
+        ),
+        ledger_row("heating", 8.1e6, 7.7e6, "none-seen", inventory="c40", marks=["prior-driven"], **both),
+        ledger_row("x", 2.2e6, None, "not comparable", **grid, not_comparable=gas),
+        ledger_row("x", 2.2e6, None, "not comparable", **grid, **earlier, not_comparable=gas[:1]),
+        ledger_row("x", 1.0, None, "not comparable", **land),
+        ledger_row("x", 1.0, None, "not comparable", **land, **earlier),
     ]
 
 

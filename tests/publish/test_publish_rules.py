@@ -146,6 +146,30 @@ def test_a_verdict_whose_reasons_are_lost_says_so(tmp_path):
     assert "The reason was not recorded." in write_report(lost, tmp_path / "out").html.read_text("utf-8")
 
 
+def test_a_citys_own_table_says_what_is_compared_and_of_every_other_row_why_not(tree):
+    section = next(n for n in tree.all() if n.attributes.get("id") == "ledgers")
+    text = plain(section.text)
+    assert "Table “c40”. Two comparisons with the air: two with no difference seen" in text
+    assert "Two rows are not compared, most often for: gas, period." in text
+    compared, refused = (
+        [plain(row.text) for row in table.all() if row.tag == "tr"][1:]
+        for table in section.all()
+        if table.tag == "table" and "rows of c40" in plain(table.text)
+    )
+    assert len(compared) == 2 and "total, Territorial (line 2)" in compared[0]
+    assert "heating" in compared[1] and "Commercial buildings: fuel (lines 2, 5)" in compared[1]
+    assert "split rests on the prior" in compared[1] and "assigned" in compared[1]
+    # a row that is refused for the same reasons in two periods stands once
+    assert len(refused) == 3
+    grid, earlier, land = refused
+    assert "2.2 million" not in grid and "2 200 000" in grid and "t CO₂e a⁻¹" in grid
+    assert "Sep to Nov 2023" in grid and "period: inventory of 2019, air of 2023" in grid
+    assert "Sep to Nov 2019" in earlier and "period" not in earlier
+    assert "Sep to Nov 2023; Sep to Nov 2019" in land and "–" in land
+    maps = plain(next(n for n in section.all() if n.tag == "p" and "whole inventory" in n.text).text)
+    assert maps.startswith("Of four comparisons of a whole inventory")
+
+
 def test_a_row_of_the_ledgers_says_what_is_assigned_prior_driven_or_missing(tree):
     section = next(n for n in tree.all() if n.attributes.get("id") == "ledgers")
     said = plain(section.text)
