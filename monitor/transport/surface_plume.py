@@ -34,9 +34,14 @@ _ADVECTION: Final = 0.6
 _MOST_UNSTABLE, _MOST_STABLE = -5.0, 1.0
 #: Mean height where the growth begins, and the largest that is followed [m].
 _FIRST_M, _LAST_M = 0.15, 80.0
-#: Nodes of the Gauss-Legendre rule along a path: 2 m apart on a path of 80 m.  The plume of a source nearer
-#: to the path than 15 % of its length can fall between them.
-_NODES: Final = 40
+#: A path is cut where it passes these angles from the axis of the plume [σ_θ] and these distances downwind [m]:
+#: between cuts the integrand is smooth however near the source is.
+_CUT_SIGMA: Final = np.array([-4.0, -2.5, -1.5, -0.7, 0.0, 0.7, 1.5, 2.5, 4.0])
+_CUT_M: Final = np.array([0.1, 4.0, 8.0, 16.0, 32.0, 64.0])
+#: Nodes of the Gauss-Legendre rule between two cuts.
+_NODES: Final = 3
+#: Beyond this many σ_θ from the axis nothing is added.
+_WIDEST_SIGMA: Final = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +159,6 @@ def _growth() -> _Growth:
     return _Growth()
 
 
-@lru_cache(maxsize=1)
-def _rule() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in 0 … 1 and weights of the Gauss-Legendre rule."""
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
-    return 0.5 * (node + 1), 0.5 * weight
-
-
 def enhancement(
     source_m: tuple[float, float],
     inlets: Inlets,
@@ -177,41 +175,77 @@ def enhancement(
     """
     found = np.empty(inlets.x1.size)
     point = (inlets.x1 == inlets.x2) & (inlets.y1 == inlets.y2)
-    for rows, at, share in (
-        (point, np.zeros(1), np.ones(1)),
-        (~point, *_rule()),
-    ):
+    for rows, is_path in ((point, False), (~point, True)):
         if not rows.any():
             continue
-        east = inlets.x1[rows, None] + at * (inlets.x2 - inlets.x1)[rows, None] - source_m[0]
-        north = inlets.y1[rows, None] + at * (inlets.y2 - inlets.y1)[rows, None] - source_m[1]
-        t = inlets.interval[rows]
-        density = _density(east, north, inlets.height_m[rows], t, air, dispersion)
+        part = inlets.select(rows)
+        line = _Line.seen(source_m, part, air, dispersion)
+        node, share = line.nodes() if is_path else (np.zeros((line.sigma.size, 1)), np.ones(1))
+        density = _density(line, node, part, air, dispersion)
+        t = part.interval
         volume = GAS_CONSTANT * air.temperature_k[t] / (air.pressure_pa[t] * molar_mass_g_mol)
-        found[rows] = (density @ share) * volume * 1e6 / 60.0
+        found[rows] = np.sum(density * share, axis=1) * volume * 1e6 / 60.0
     return found
 
 
-def _density(
-    east: np.ndarray,
-    north: np.ndarray,
-    height_m: np.ndarray,
-    interval: np.ndarray,
-    air: Air,
-    dispersion: Dispersion,
-) -> np.ndarray:
-    """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at offsets (n, k) from the source."""
-    towards = np.deg2rad(air.from_deg[interval] + dispersion.turn_deg + 180.0)[:, None]
-    along = east * np.sin(towards) + north * np.cos(towards)
-    across = east * np.cos(towards) - north * np.sin(towards)
-    inverse = np.broadcast_to(1 / air.obukhov_m[interval][:, None], along.shape)
-    down = np.maximum(along, 0.1)
-    roughness = dispersion.roughness_m
-    mean_height = _growth().at(dispersion.growth * down, inverse, roughness)
-    reference = wind_factor(np.asarray(air.anemometer_m), 1 / inverse[:, :1], roughness)
-    speed = air.speed_m_s[interval][:, None] / reference
-    speed = speed * wind_factor(_ADVECTION * mean_height, 1 / inverse, roughness)
-    vertical = _A / mean_height * np.exp(-((_B * height_m[:, None] / mean_height) ** SHAPE))
-    sigma = dispersion.lateral * air.spread[interval][:, None] * down
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Paths (n,) from the source with the wind as axis: `along` + t `along_slope`, the same `across`, t in 0 … 1.
+
+    `sigma` is σ_θ of the plume.
+    """
+
+    along: np.ndarray
+    along_slope: np.ndarray
+    across: np.ndarray
+    across_slope: np.ndarray
+    sigma: np.ndarray
+
+    @classmethod
+    def seen(cls, source_m: tuple[float, float], inlets: Inlets, air: Air, dispersion: Dispersion) -> _Line:
+        towards = np.deg2rad(air.from_deg[inlets.interval] + dispersion.turn_deg + 180.0)
+        east, north = np.sin(towards), np.cos(towards)
+        x, y = inlets.x1 - source_m[0], inlets.y1 - source_m[1]
+        dx, dy = inlets.x2 - inlets.x1, inlets.y2 - inlets.y1
+        return cls(
+            x * east + y * north,
+            dx * east + dy * north,
+            x * north - y * east,
+            dx * north - dy * east,
+            dispersion.lateral * air.spread[inlets.interval],
+        )
+
+    def nodes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes t and weights (n, k) of Gauss-Legendre rules between the cuts; weights sum to one."""
+        edge = _CUT_SIGMA * self.sigma[:, None]
+        slope = self.across_slope[:, None] - edge * self.along_slope[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lateral = (edge * self.along[:, None] - self.across[:, None]) / slope
+            radial = (_CUT_M - self.along[:, None]) / self.along_slope[:, None]
+        ends = np.broadcast_to([0.0, 1.0], (self.along.size, 2))
+        # a cut that is never passed is no cut
+        cut = np.nan_to_num(np.concatenate([ends, lateral, radial], axis=1), posinf=1.0, neginf=0.0)
+        cut = np.sort(np.clip(cut, 0.0, 1.0), axis=1)
+        node, weight = np.polynomial.legendre.leggauss(_NODES)
+        length = np.diff(cut, axis=1)[:, :, None]
+        at = cut[:, :-1, None] + 0.5 * (node + 1) * length
+        return at.reshape(cut.shape[0], -1), (0.5 * weight * length).reshape(cut.shape[0], -1)
+
+
+def _density(line: _Line, at: np.ndarray, inlets: Inlets, air: Air, dispersion: Dispersion) -> np.ndarray:
+    """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at `at` (n, k) along each line."""
+    along = line.along[:, None] + at * line.along_slope[:, None]
+    across = line.across[:, None] + at * line.across_slope[:, None]
+    sigma = line.sigma[:, None] * along
+    inside = (along > _CUT_M[0]) & (np.abs(across) < _WIDEST_SIGMA * sigma)
+    row = np.nonzero(inside)[0]
+    along, across, sigma = along[inside], across[inside], sigma[inside]
+    interval, roughness = inlets.interval[row], dispersion.roughness_m
+    reference = air.speed_m_s / wind_factor(np.asarray(air.anemometer_m), air.obukhov_m, roughness)
+    mean_height = _growth().at(dispersion.growth * along, 1 / air.obukhov_m[interval], roughness)
+    speed = wind_factor(_ADVECTION * mean_height, air.obukhov_m[interval], roughness) * reference[interval]
+    vertical = _A / mean_height * np.exp(-((_B * inlets.height_m[row] / mean_height) ** SHAPE))
     lateral = np.exp(-0.5 * (across / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)
-    return np.where(along > 0.1, vertical * lateral / speed, 0.0)
+    density = np.zeros(at.shape)
+    density[inside] = vertical * lateral / speed
+    return density
