@@ -7,8 +7,9 @@ z̄(x) of the plume, its advection speed U = u(0.6 z̄) and shape s = 1.5::
     dz̄/dx = m κ² / {[ln(p z̄/z₀) − ψ(p z̄/L)] φ_h(p z̄/L)},   p = 1.55
     C = Q/U · A/z̄ exp(−(B z/z̄)ˢ) · exp(−y²/2σ_y²) / (√2π σ_y),   σ_y = σ_θ x
 
-The growth m, the roughness z₀, a factor of σ_θ and the turning of the wind vane are free, because no table of
-stability classes knows them.  Flat ground, steady wind over the interval, a source at the ground.
+The growth m, the roughness z₀, a factor of σ_θ, the turning of the wind vane and how much the plume has grown
+at the outlet are free, because no table of stability classes knows them.  Flat ground, steady wind over the
+interval, a source near the ground.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _ADVECTION: Final = 0.6
 _MOST_UNSTABLE, _MOST_STABLE = -5.0, 1.0
 #: Mean height where the growth begins, and the largest that is followed [m].
 _FIRST_M, _LAST_M = 0.15, 80.0
-#: A path is cut where it passes these angles from the axis of the plume [σ_θ] and these distances downwind [m]:
+#: A path is cut where it passes these angles from the plume's axis [σ_θ] and these distances downwind [m]:
 #: between cuts the integrand is smooth however near the source is.
 _CUT_SIGMA: Final = np.array([-4.0, -2.5, -1.5, -0.7, 0.0, 0.7, 1.5, 2.5, 4.0])
 _CUT_M: Final = np.array([0.1, 4.0, 8.0, 16.0, 32.0, 64.0])
@@ -90,19 +91,25 @@ class Inlets:
 
 @dataclass(frozen=True)
 class Dispersion:
-    """What is estimated with the source: growth m, σ_θ's factor, z₀ [m], turn of the vane [degrees]."""
+    """What is estimated with the source: growth m, σ_θ's factor, z₀ [m], turn of the vane [degrees].
+
+    `ahead_m` is the distance whose growth the gas has behind it where it leaves the outlet: no outlet is a
+    point on the ground.
+    """
 
     growth: float = 1.0
     lateral: float = 1.0
     roughness_m: float = 0.03
     turn_deg: float = 0.0
+    ahead_m: float = 0.0
 
 
 def stability_momentum(zeta: np.ndarray) -> np.ndarray:
     """ψ of the wind profile (Businger-Dyer; Paulson 1970): u = u*/κ [ln(z/z₀) − ψ(z/L)]."""
     zeta = np.clip(zeta, _MOST_UNSTABLE, _MOST_STABLE)
-    x = (1 - 16 * np.minimum(zeta, 0)) ** 0.25
-    unstable = 2 * np.log((1 + x) / 2) + np.log((1 + x**2) / 2) - 2 * np.arctan(x) + np.pi / 2
+    square = np.sqrt(1 - 16 * np.minimum(zeta, 0))
+    x = np.sqrt(square)
+    unstable = np.log((1 + x) ** 2 * (1 + square) / 8) - 2 * np.arctan(x) + np.pi / 2
     return np.asarray(np.where(zeta < 0, unstable, -5 * zeta))
 
 
@@ -181,7 +188,7 @@ def enhancement(
         part = inlets.select(rows)
         line = _Line.seen(source_m, part, air, dispersion)
         node, share = line.nodes() if is_path else (np.zeros((line.sigma.size, 1)), np.ones(1))
-        density = _density(line, node, part, air, dispersion)
+        density = _density(line, node, share > 0, part, air, dispersion)
         t = part.interval
         volume = GAS_CONSTANT * air.temperature_k[t] / (air.pressure_pa[t] * molar_mass_g_mol)
         found[rows] = np.sum(density * share, axis=1) * volume * 1e6 / 60.0
@@ -190,7 +197,7 @@ def enhancement(
 
 @dataclass(frozen=True, eq=False)
 class _Line:
-    """Paths (n,) from the source with the wind as axis: `along` + t `along_slope`, the same `across`, t in 0 … 1.
+    """Paths (n,) seen down the wind from the source: `along` + t `along_slope` and so `across`, t in 0 … 1.
 
     `sigma` is σ_θ of the plume.
     """
@@ -232,17 +239,20 @@ class _Line:
         return at.reshape(cut.shape[0], -1), (0.5 * weight * length).reshape(cut.shape[0], -1)
 
 
-def _density(line: _Line, at: np.ndarray, inlets: Inlets, air: Air, dispersion: Dispersion) -> np.ndarray:
-    """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at `at` (n, k) along each line."""
+def _density(
+    line: _Line, at: np.ndarray, wanted: np.ndarray, inlets: Inlets, air: Air, dispersion: Dispersion
+) -> np.ndarray:
+    """Mass in the air per unit rate [g m⁻³ / (g s⁻¹)] at `at` (n, k) along each line, where `wanted`."""
     along = line.along[:, None] + at * line.along_slope[:, None]
     across = line.across[:, None] + at * line.across_slope[:, None]
     sigma = line.sigma[:, None] * along
-    inside = (along > _CUT_M[0]) & (np.abs(across) < _WIDEST_SIGMA * sigma)
+    inside = wanted & (along > _CUT_M[0]) & (np.abs(across) < _WIDEST_SIGMA * sigma)
     row = np.nonzero(inside)[0]
     along, across, sigma = along[inside], across[inside], sigma[inside]
     interval, roughness = inlets.interval[row], dispersion.roughness_m
     reference = air.speed_m_s / wind_factor(np.asarray(air.anemometer_m), air.obukhov_m, roughness)
-    mean_height = _growth().at(dispersion.growth * along, 1 / air.obukhov_m[interval], roughness)
+    grown = dispersion.growth * along + dispersion.ahead_m
+    mean_height = _growth().at(grown, 1 / air.obukhov_m[interval], roughness)
     speed = wind_factor(_ADVECTION * mean_height, air.obukhov_m[interval], roughness) * reference[interval]
     vertical = _A / mean_height * np.exp(-((_B * inlets.height_m[row] / mean_height) ** SHAPE))
     lateral = np.exp(-0.5 * (across / sigma) ** 2) / (np.sqrt(2 * np.pi) * sigma)

@@ -6,9 +6,11 @@ precision of the air's mismatch after the backgrounds::
     z = hᵀP r / (hᵀP h)^½
 
 The largest z over all places and runs is held against its distribution in draws of the mismatch, so that the
-false-alarm probability is that of the whole search.  Single half hours have Student-t errors, with weights
-found without any source: one of them alone gives z < 2.3 however large it is, so that a source must last or
-be seen by several.  The same search over the hours *with* release is the control: it must find something.
+false-alarm probability is that of the whole search.  Its half hours have Student-t errors, with weights found
+without any source: one of them alone gives z < 2.3 however large it is, so that a source must last or be seen
+by several.  A single half hour is judged by itself: by what the others say of it, against Student's t and the
+number of half hours; it is `unconfirmed` where fewer than three of its samples carry it.  Each of the two has
+half of the false alarms.  The search over the hours *with* release is the control: it must find something.
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ from typing import Final
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
+from scipy.stats import t as student_t
 
-from monitor.calibration.release.model import AREA_M, ReleaseModel
+from monitor.calibration.release.data import Blocks
+from monitor.calibration.release.model import AREA_M, DEGREES_OF_FREEDOM, ReleaseModel
 from monitor.transport.surface_plume import Dispersion
 
 FALSE_ALARM: Final = 0.05
@@ -56,7 +60,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Search:
-    """All hits below `FALSE_ALARM`, the strongest first; threshold, largest z and its p."""
+    """Hits of runs, the strongest first, then single half hours; threshold, largest z and p of runs."""
 
     hits: tuple[Hit, ...]
     threshold: float
@@ -78,8 +82,9 @@ def search(
     """
     scan = _Scan.of(model, dispersion)
     null = scan.null_maxima(draws, seed)
-    threshold = float(np.quantile(null, 1 - FALSE_ALARM, method="higher"))
+    threshold = float(np.quantile(null, 1 - FALSE_ALARM / 2, method="higher"))
     half_hours = int(np.unique(scan.half_hour).size)
+    single = scan.single_half_hours()
     first, rows = scan.strongest(null)
     hits: list[Hit] = []
     hit = first
@@ -87,7 +92,7 @@ def search(
         hits.append(hit)
         scan = scan.without(rows)
         hit, rows = scan.strongest(null)
-    return Search(tuple(hits), threshold, first.z, first.p_value, half_hours)
+    return Search((*hits, *single), threshold, first.z, first.p_value, half_hours)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +105,12 @@ class _Scan:
     places: np.ndarray
     correlated: np.ndarray
     independent: np.ndarray
+    unweighted: np.ndarray
     half_hour: np.ndarray
     hours: np.ndarray
     count: np.ndarray
     instrument: np.ndarray
+    deviations: np.ndarray
 
     @classmethod
     def of(cls, model: ReleaseModel, dispersion: Dispersion) -> _Scan:
@@ -118,20 +125,22 @@ class _Scan:
             offsets=model.offsets,
             response=np.where(response > _FAINT, response, 0.0),
             places=places,
-            correlated=model.background,
-            independent=model.air_variance / model.weights,
+            correlated=model.mismatch.background,
+            independent=model.mismatch.air / model.weights,
+            unweighted=model.mismatch.air,
             half_hour=np.floor(2 * blocks.hours + 1e-6).astype("i8"),
             hours=blocks.hours,
             count=blocks.count,
             instrument=blocks.names[blocks.instrument],
+            deviations=_deviations(blocks),
         ).without(np.zeros(0, dtype="i8"))
 
     def without(self, rows: np.ndarray) -> _Scan:
         """The scan without some observations, and in the order of time."""
         kept = np.setdiff1d(np.argsort(self.half_hour, kind="stable"), rows, assume_unique=True)
         kept = kept[np.argsort(self.half_hour[kept], kind="stable")]
-        vectors = ("mole_fraction", "independent", "half_hour", "hours", "count", "instrument", "response")
-        cut = {name: getattr(self, name)[kept] for name in vectors}
+        vectors = ("mole_fraction", "independent", "unweighted", "half_hour", "hours", "count", "instrument")
+        cut = {name: getattr(self, name)[kept] for name in (*vectors, "deviations", "response")}
         offsets = self.offsets[kept]
         return replace(
             self,
@@ -186,6 +195,29 @@ class _Scan:
             best = np.maximum(best, z.max(axis=0))
         return best
 
+    def single_half_hours(self) -> tuple[Hit, ...]:
+        """Means that lie too far above what all others say of them, by Student's t."""
+        own = np.diagonal(self.precision)
+        # an instrument's only half hour is its background, and says nothing
+        judged = (own > 1e-6 / self.independent) & (self.response.max(axis=1) > 0)
+        own = np.where(judged, own, 1.0)
+        apart = (self.precision @ self.mole_fraction) / own
+        score = apart / np.sqrt(np.maximum(1 / own - self.independent, 0.0) + self.unweighted)
+        p_value = np.minimum(student_t.sf(score, DEGREES_OF_FREEDOM) * score.size, 1.0)
+        return tuple(
+            Hit(
+                z=float(score[i]),
+                p_value=float(p_value[i]),
+                place_m=(float(at[0]), float(at[1])),
+                start_hours=float(self.hours[i]),
+                end_hours=float(self.hours[i]),
+                instruments=(str(self.instrument[i]),),
+                samples=_carriers(apart[i] + self.deviations[i]),
+            )
+            for i in np.flatnonzero(judged & (p_value <= FALSE_ALARM / 2))
+            for at in [self.places[np.argmax(self.response[i])]]
+        )
+
     def strongest(self, null: np.ndarray) -> tuple[Hit, np.ndarray]:
         """The strongest hit, and the observations that make up `_SHARE` of its score."""
         z = np.stack([found[:, 0] for found in self._each(self.mole_fraction[:, None])])
@@ -207,6 +239,22 @@ class _Scan:
             samples=int(self.count[rows].sum()),
         )
         return hit, rows
+
+
+def _deviations(blocks: Blocks) -> np.ndarray:
+    """Of the samples of each half hour from their mean: an array (b,) of arrays."""
+    samples = blocks.samples.mole_fraction
+    apart = (samples - blocks.mean(samples)[blocks.of])[np.argsort(blocks.of, kind="stable")]
+    found = np.empty(blocks.count.size, dtype=object)
+    for i, own in enumerate(np.split(apart, np.cumsum(blocks.count.astype(int))[:-1])):
+        found[i] = own
+    return found
+
+
+def _carriers(excess: np.ndarray) -> int:
+    """How many samples at least make up `_SHARE` of a positive sum."""
+    total = np.cumsum(-np.sort(-excess))
+    return int(np.argmax(total >= _SHARE * excess.sum())) + 1
 
 
 def _running(rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +99,21 @@ class Blocks:
     group: np.ndarray
     day: np.ndarray
     on: np.ndarray
+
+    @cached_property
+    def lag_h(self) -> np.ndarray:
+        """Hours between any two (b, b)."""
+        return np.asarray(np.abs(np.subtract.outer(self.hours, self.hours)))
+
+    @cached_property
+    def same(self) -> np.ndarray:
+        """1.0 where two are of one instrument (b, b)."""
+        return np.asarray(self.instrument[:, None] == self.instrument, dtype="f8")
+
+    @cached_property
+    def speed_m_s(self) -> np.ndarray:
+        """Mean wind (b,)."""
+        return self.mean(self.samples.air.speed_m_s[self.samples.inlets.interval])
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Block means (b,) of values per sample (n,)."""

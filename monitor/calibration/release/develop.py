@@ -17,9 +17,10 @@ from typing import Final
 import numpy as np
 from scipy.optimize import minimize
 
+from monitor.calibration.release.climbing import climb, starts
 from monitor.calibration.release.data import DEVELOPMENT_ENDS, Samples, blocks_of, read_release
-from monitor.calibration.release.model import Errors, ReleaseModel, model_of
-from monitor.calibration.release.sampling import climb, starts
+from monitor.calibration.release.errors import Errors
+from monitor.calibration.release.model import ReleaseModel, model_of
 
 #: Prior σ of the logarithm of each scale about the defaults of `Errors`.
 LOG_SD: Final = 1.0
@@ -33,11 +34,11 @@ def development(samples: Samples, least_wind_m_s: float) -> Samples:
 
 
 def fit_errors(
-    model: ReleaseModel, start: np.ndarray | None = None, rounds: int = 4
+    model: ReleaseModel, start: np.ndarray | None = None, rounds: int = 3
 ) -> tuple[Errors, np.ndarray, float]:
-    """The scales of the mismatch, the unknowns (7,) of their reference, and the bound of the evidence.
+    """The scales of the mismatch, the unknowns (8,) of their reference, and the bound of the evidence.
 
-    In turn: the unknowns at fixed scales, then the scales at these unknowns, by evidence.  `start` (7,) are
+    In turn: the unknowns at fixed scales, then the scales at these unknowns, by evidence.  `start` (8,) are
     unknowns to begin at; without it the places are scanned.
     """
     centre = Errors().as_logs()
@@ -49,10 +50,14 @@ def fit_errors(
             prior = -0.5 * float(np.sum(((logs - centre) / LOG_SD) ** 2))
             return -prior - now.with_errors(Errors.from_logs(logs)).log_evidence()
 
-        found = minimize(falling, model.errors.as_logs(), method="L-BFGS-B", options={"maxiter": 15})
+        found = minimize(falling, model.mismatch.errors.as_logs(), method="L-BFGS-B", options={"maxiter": 15})
         model = model.with_errors(Errors.from_logs(found.x))
     model, unknowns, bound = climb(model, unknowns)
-    return model.errors, unknowns, bound
+    return model.mismatch.errors, unknowns, bound
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def main(path: str, *cuts: str) -> None:
@@ -63,8 +68,11 @@ def main(path: str, *cuts: str) -> None:
     for cut in [float(text) for text in cuts] or WIND_CUTS:
         model = model_of(blocks_of(development(samples, cut)), errors)
         # the next cut begins where this one ended
-        errors, unknowns, _ = fit_errors(model, unknowns)
-        fitted[str(cut)] = asdict(errors)
+        errors, unknowns, bound = fit_errors(model, unknowns)
+        sys.stderr.write(f"wind at least {cut:g} m s-1: evidence {bound:.1f}\n")
+        fitted[str(cut)] = {
+            name: np.vectorize(_rounded)(value).tolist() for name, value in asdict(errors).items()
+        }
     sys.stdout.write(json.dumps(fitted, indent=1) + "\n")
 
 

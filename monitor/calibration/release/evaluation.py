@@ -7,6 +7,8 @@ holds the outcome against the metered truth.  Nothing else reads the truth.
 
 from __future__ import annotations
 
+import hashlib
+import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ import numpy as np
 
 from monitor.calibration.release.alarm import Search, search
 from monitor.calibration.release.data import DEVELOPMENT_ENDS, MAIN, OFF, Samples, blocks_of, read_release
-from monitor.calibration.release.model import GROUPS, SILENCE, frozen_errors, model_of, unpack
+from monitor.calibration.release.errors import GROUPS, frozen_errors
+from monitor.calibration.release.model import SILENCE, ReleaseModel, model_of, unpack
 from monitor.calibration.release.sampling import Posterior, pooled, sample_release
+from monitor.transport import surface_plume
+from monitor.transport.surface_plume import Dispersion
 
 ALL: Final = "all instruments"
 #: Targets: distance of the place [m], width of the interval of all together [factor], groups that must cover.
@@ -50,7 +55,7 @@ class Estimate:
     place, place_covariance
         Posterior mean (2,) and covariance (2, 2).
     dispersion
-        Posterior means of growth, lateral factor, roughness [m], turn [degrees].
+        At the posterior mean of the unknowns.
     effective_draws
         Draws that the weighted ones are worth; of the ensemble the smallest.
     posterior
@@ -66,7 +71,7 @@ class Estimate:
     between_sd: float
     place: np.ndarray
     place_covariance: np.ndarray
-    dispersion: tuple[float, float, float, float]
+    dispersion: Dispersion
     effective_draws: float
     posterior: Posterior
 
@@ -123,10 +128,13 @@ def evaluate_release(
     cuts: tuple[float, ...] | None = None,
     instruments: tuple[str, ...] = (ALL, *GROUPS),
     development: bool = False,
+    folder: Path | None = None,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> ReleaseResult:
     """Run the frozen model on the dates from 27 May, or with `development` on those before.
+
+    Posteriors that are finished are kept in `folder`, so that a run that was cut off goes on where it was.
 
     Raises
     ------
@@ -137,27 +145,21 @@ def evaluate_release(
     samples = every.select(before if development else ~before)
     errors = frozen_errors()
     cuts = tuple(errors) if cuts is None else cuts
-    jobs = [(samples, cut, group, seed) for group in instruments for cut in cuts]
-    with ProcessPoolExecutor(processes) as pool:
+    jobs = [Job(samples, cut, group, seed, folder) for group in instruments for cut in cuts]
+    # spawned, not forked: a caller may have threads
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         estimates = []
-        for found in pool.map(_estimate, *zip(*jobs, strict=True)):
+        for found in pool.map(estimate, jobs):
             estimates.append(found)
             if progress:
                 progress(len(estimates), len(jobs))
-    ensembles = [_pooled([e for e in estimates if e.instruments == group]) for group in instruments]
-    growth = np.mean([e.dispersion for e in estimates if e.instruments == instruments[0]], axis=0)
-    tuned = np.concatenate([SILENCE[:3], np.log(growth[:3]), growth[3:]])
-    dispersion = unpack(tuned)[1]
     off, on = {}, {}
     for cut in cuts:
-        windy = samples.windy(cut)
-        shut = model_of(blocks_of(samples.select(windy & (samples.state == OFF))), errors[cut])
-        open_ = model_of(blocks_of(samples.select(windy & (samples.state == MAIN))), errors[cut])
-        off[cut] = search(shut, dispersion, draws=NULL_DRAWS, seed=seed)
-        on[cut] = search(open_, dispersion, draws=NULL_DRAWS // 5, seed=seed, most_hits=1)
+        off[cut] = _search(samples, cut, OFF, seed)
+        on[cut] = _search(samples, cut, MAIN, seed)
     return ReleaseResult(
         estimates=tuple(estimates),
-        ensembles=tuple(ensembles),
+        ensembles=tuple(_pooled([e for e in estimates if e.instruments == group]) for group in instruments),
         off=off,
         on=on,
         true_rate=every.setting_g_min,
@@ -169,14 +171,61 @@ def evaluate_release(
     )
 
 
-def _estimate(samples: Samples, cut: float, group: str, seed: int) -> Estimate:
-    part = samples.select(samples.windy(cut))
-    if group != ALL:
-        part = part.select(part.group == group)
-    model = model_of(blocks_of(part), frozen_errors()[cut])
-    found = sample_release(model, seed=seed)
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One wind cut and group, or `ALL`; the posterior is kept in `folder` when there is one."""
+
+    samples: Samples
+    cut: float
+    instruments: str
+    seed: int
+    folder: Path | None = None
+
+    @property
+    def model(self) -> ReleaseModel:
+        part = self.samples.select(self.samples.windy(self.cut))
+        if self.instruments != ALL:
+            part = part.select(part.group == self.instruments)
+        return model_of(blocks_of(part), frozen_errors()[self.cut])
+
+    def kept_at(self, folder: Path) -> Path:
+        """A file named after all that the posterior depends on."""
+        found = hashlib.sha256(f"{self.cut} {self.instruments} {self.seed} {code_digest()}".encode())
+        found.update(self.samples.mole_fraction.tobytes() + self.samples.time.tobytes())
+        return folder / f"{self.instruments.split()[0]}-{self.cut:g}-{found.hexdigest()[:12]}.npz"
+
+
+def estimate(job: Job) -> Estimate:
+    """The answer to one job, from its file when it is there."""
+    model = job.model
+    file = None if job.folder is None else job.kept_at(job.folder)
+    if file is not None and file.exists():
+        with np.load(file) as kept:
+            found = Posterior(*(kept[name] for name in Posterior.__dataclass_fields__))
+    else:
+        found = sample_release(model, seed=job.seed)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(file, **{name: getattr(found, name) for name in Posterior.__dataclass_fields__})
     on = model.blocks.on
-    return _summary(group, cut, (on.size, int(on.sum())), found, (found.effective_draws, 0.0))
+    return _summary(job.instruments, job.cut, (on.size, int(on.sum())), found, (found.effective_draws, 0.0))
+
+
+def code_digest() -> str:
+    """SHA-256 over what a posterior is computed with."""
+    here = Path(__file__).parent
+    used = [*sorted(here.glob("*.py")), here / "errors.json", Path(surface_plume.__file__)]
+    unused = ("report.py", "__main__.py", "evaluation.py", "alarm.py", "develop.py", "worlds.py")
+    return hashlib.sha256(b"".join(file.read_bytes() for file in used if file.name not in unused)).hexdigest()
+
+
+def _search(samples: Samples, cut: float, state: int, seed: int) -> Search:
+    """The search in the hours of one state, with the dispersion that was thought of before any data."""
+    model = model_of(
+        blocks_of(samples.select(samples.windy(cut) & (samples.state == state))), frozen_errors()[cut]
+    )
+    fewer, hits = (1, 20) if state == OFF else (5, 1)
+    return search(model, unpack(SILENCE)[1], draws=NULL_DRAWS // fewer, seed=seed, most_hits=hits)
 
 
 def _pooled(members: list[Estimate]) -> Estimate:
@@ -196,8 +245,7 @@ def _summary(
     quality: tuple[float, float],
 ) -> Estimate:
     mean = posterior.weights @ posterior.draws
-    away = posterior.draws - mean
-    covariance = (away * posterior.weights[:, None]).T @ away
+    place, covariance = posterior.place
     low, middle, high = posterior.rate_quantiles(_QUANTILES).tolist()
     return Estimate(
         instruments=instruments,
@@ -208,9 +256,9 @@ def _summary(
         low=low,
         high=high,
         between_sd=quality[1],
-        place=mean[:2],
-        place_covariance=covariance[:2, :2],
-        dispersion=(*np.exp(mean[2:5]).tolist(), float(mean[5])),
+        place=place,
+        place_covariance=covariance,
+        dispersion=unpack(np.concatenate([[0.0], mean]))[1],
         effective_draws=quality[0],
         posterior=posterior,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Final
 
 import numpy as np
@@ -47,7 +48,6 @@ def as_json(result: ReleaseResult) -> dict[str, object]:
 
 
 def _estimate(found: Estimate, result: ReleaseResult) -> dict[str, object]:
-    growth, lateral, roughness, turn = found.dispersion
     return {
         "instruments": found.instruments,
         "least_wind_m_s": found.least_wind_m_s,
@@ -62,10 +62,7 @@ def _estimate(found: Estimate, result: ReleaseResult) -> dict[str, object]:
         "place_m": found.place.tolist(),
         "place_sd_m": np.sqrt(np.diagonal(found.place_covariance)).tolist(),
         "distance_m": found.away(result.true_place),
-        "growth": growth,
-        "lateral": lateral,
-        "roughness_m": roughness,
-        "turn_deg": turn,
+        **asdict(found.dispersion),
         "effective_draws": found.effective_draws,
     }
 
