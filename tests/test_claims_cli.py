@@ -169,6 +169,35 @@ def test_a_look_on_another_day_leaves_what_the_service_has_found(quick, capsys):
     assert set(again["steps"].values()) == {"done before"} and again["verdicts"]["level"] == final
 
 
+def test_revised_data_are_a_revision_of_a_look_and_no_second_chance(quick, capsys):
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    first = said(capsys)["verdicts"]["level"]
+    quick.observations("2020-01-06", add_ppb=5.0, created="3 Feb 20")
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    revised = said(capsys)["verdicts"]
+    about = {"verdict": first["verdict"], "digest": first["digest"], "data_interval": first["data_interval"]}
+    assert revised["level"]["evaluation"]["first"] == about
+    assert {verdict["evaluation"]["status"] for verdict in revised.values()} == {"revision"}
+    assert revised["level"]["estimate"] != first["estimate"]
+    named = (
+        "--as-of",
+        first["evaluation"]["as_of"],
+    )  # the same look with its day named, from the revised data
+    assert cli.run(evaluate_args(quick, *named, "--json")) == 0
+    assert said(capsys)["verdicts"]["level"]["evaluation"]["first"] == about
+    assert cli.run(evaluate_args(quick, "--again", "--json")) == 0
+    assert said(capsys)["verdicts"] == revised
+    assert cli.run(["verify", "--workdir", str(quick.workdir)]) == 0
+
+
+def test_a_look_that_is_asked_again_from_the_same_data_is_the_same_look(quick, capsys):
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    first = said(capsys)["verdicts"]["level"]
+    for more in (("--again",), ("--as-of", first["evaluation"]["as_of"])):
+        assert cli.run(evaluate_args(quick, *more, "--json")) == 0
+        assert said(capsys)["verdicts"]["level"]["evaluation"] == first["evaluation"]
+
+
 def test_data_that_hold_the_period_of_no_claim_are_an_error(city, capsys):
     text = CLAIMS[: CLAIMS.index('[[claim]]\nid = "leak"')]
     claims_of(city).write_text(text.replace('"2020-01-08"]', '"2020-01-09"]'), encoding="utf-8")

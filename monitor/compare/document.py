@@ -81,10 +81,21 @@ class Flip(_Part):
     verdict: Answer
 
 
-class Worth(_Part):
-    """What the verdict is worth on its day: final on a declared date, a preview between them."""
+class First(_Part):
+    """The verdict that took a look first, from other data than these."""
 
-    status: Literal["final", "preview", "undeclared"]
+    verdict: Answer
+    digest: Digest
+    data_interval: Span
+
+
+class Worth(_Part):
+    """What the verdict is worth on its day: final on a declared date, a preview between them.
+
+    A revision is about a look that was taken before: it may take that answer back, and gives no other.
+    """
+
+    status: Literal["final", "preview", "undeclared", "revision"]
     as_of: Day
     rule: Literal["obrien-fleming", "pocock", "bonferroni"] | None
     look: int | None
@@ -94,6 +105,7 @@ class Worth(_Part):
         description="gathered by the look before, of that of this one; null where the level needs none"
     )
     next: Day | None
+    first: First | None = Field(None, description="revision: the verdict that took the look")
 
 
 class Family(_Part):

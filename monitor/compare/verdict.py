@@ -15,6 +15,8 @@ SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 NOT_COMPARABLE = "not comparable"
 #: The reason of an answer that is not due: between the dates on which a claim is judged.
 NOT_DUE = "not-an-evaluation-date"
+#: The reason of an answer that came too late: the look has one already, from other data.
+TAKEN = "look-taken"
 
 #: Outside these responses to some pattern of the same total, neither yes nor no may be said.
 LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
@@ -31,6 +33,8 @@ REASONS: Mapping[str, str] = {
     "stronger-than-claimed": "There is a source, but the interval of its strength is above the claim.",
     NOT_DUE: "The claim is judged on its declared dates alone, each from the data up to it: looked at daily, "
     "any claim comes true once.",
+    TAKEN: "This look at the claim was taken before, from other data: a revision may take its answer back, "
+    "and gives none.",
 }
 
 

@@ -104,6 +104,13 @@ def look_text(verdict: Mapping[str, Any]) -> str:
     tail = f" The next one is on {following}." if following else " None follows."
     if evaluation.get("status") == "preview":
         return f"Between two declared dates: the numbers are shown, and nothing is answered yet.{tail}"
+    if evaluation.get("status") == "revision":
+        first = mapping_of(evaluation.get("first"))
+        return (
+            f"A revision: this look was taken before, from other data, and answered"
+            f" {text_of(first.get('verdict'))}. The numbers are those of the revised data; they may take that"
+            f" answer back, and give no other.{tail}"
+        )
     if looks is None or number is None or looks < 2:
         return ""
     rule = _RULES.get(text_of(evaluation.get("rule")), text_of(evaluation.get("rule")))

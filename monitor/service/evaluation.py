@@ -22,6 +22,8 @@ from monitor.errors import UsageError
 #: Nothing was declared: the level holds for whoever looks once.
 UNDECLARED = "undeclared"
 FINAL, PREVIEW = "final", "preview"
+#: Of a look that was taken before, from other data.
+REVISION = "revision"
 
 
 @dataclass(frozen=True)

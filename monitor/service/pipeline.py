@@ -32,7 +32,7 @@ from monitor.service.logs import redact
 from monitor.service.release import release_key, released, write_release
 from monitor.service.run import Analyse, Run, RunOptions, RunOutcome, load_configuration, open_archive
 from monitor.service.taken import Failure, Intake
-from monitor.service.verdicts import verdict_document, verdict_key
+from monitor.service.verdicts import as_revision, first_answer, verdict_document, verdict_key
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Analysis
@@ -269,10 +269,11 @@ def _result_entries(
     }
     family = family_of(run.claims, run.city)
     about = {"family": family, "made_from": provenance}
-    verdicts = {
-        claim_id: verdict_document(run.city_id, claim_id, run.window, verdict, about)
-        for claim_id, verdict in sorted(analysis.verdicts.items())
-    }
+    verdicts = {}
+    for claim_id, verdict in sorted(analysis.verdicts.items()):
+        document = verdict_document(run.city_id, claim_id, run.window, verdict, about)
+        first = first_answer(run.archive, document)
+        verdicts[claim_id] = document if first is None else as_revision(document, first)
     entries += [
         Entry(
             verdict_key(run.city_id, claim_id, at),

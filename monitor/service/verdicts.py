@@ -10,9 +10,11 @@ from typing import Any
 
 from monitor.archive import Archive
 from monitor.compare.document import ensure_sealed, ensure_verdict, sealed
+from monitor.compare.verdict import NOT_COMPARABLE, REASONS, TAKEN, UNDECIDED
 from monitor.domain import Interval
 from monitor.errors import InputError, MonitorError, StorageError
 from monitor.service.entries import as_document
+from monitor.service.evaluation import FINAL, REVISION
 
 
 def verdict_document(
@@ -35,6 +37,43 @@ def verdict_document(
 def verdict_key(city: str, claim: str, at: str = "") -> str:
     """The archive key of a verdict; without `at` the beginning of all keys of the claim."""
     return f"verdict/{city}/{claim}/{at}"
+
+
+def first_answer(archive: Archive, verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The verdict that took the same look before a final one, from other inputs; None where none did.
+
+    What was not comparable told nobody a number, and took no look.
+    """
+    if verdict["evaluation"]["status"] != FINAL:
+        return None
+    taken = []
+    for current in archive.find(kind="verdict", prefix=verdict_key(verdict["city"], verdict["claim"])):
+        for record in archive.history(current.key):
+            document: dict[str, Any] = json.loads(archive.load_document(record.digest))
+            same_day = document["evaluation"]["as_of"] == verdict["evaluation"]["as_of"]
+            is_final = document["evaluation"]["status"] == FINAL
+            if same_day and is_final and document["verdict"] != NOT_COMPARABLE:
+                taken.append((record.recorded_at, record.key, document))
+    first = min(taken, key=lambda row: row[:2])[2] if taken else None
+    return None if first is None or _made_from(first) == _made_from(verdict) else first
+
+
+def _made_from(verdict: Mapping[str, Any]) -> tuple[object, ...]:
+    """What a verdict follows from; the day may be named or not."""
+    origin = verdict["made_from"]
+    return (verdict["data_interval"], *(origin[k] for k in ("inputs", "config_digest", "code_version")))
+
+
+def as_revision(verdict: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict of a look that `first` took: it may take the first answer back, and gives no other.
+
+    One look at 5 % stays one look, however often its data are revised.
+    """
+    about = {"verdict": first["verdict"], "digest": first["digest"], "data_interval": first["data_interval"]}
+    revised = {**verdict, "evaluation": {**verdict["evaluation"], "status": REVISION, "first": about}}
+    if verdict["verdict"] not in (first["verdict"], UNDECIDED, NOT_COMPARABLE):
+        revised |= {"verdict": UNDECIDED, "reasons": [TAKEN], "reason_texts": [REASONS[TAKEN]]}
+    return sealed(revised)
 
 
 def last_verdict(archive: Archive, city: str, claim: str) -> tuple[dict[str, Any], bool] | None:

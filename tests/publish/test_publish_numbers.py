@@ -8,8 +8,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_inputs import verdict, verdicts
+from report_inputs import evaluation, verdict, verdicts
 
+from monitor.publish.claim_view import look_text
 from monitor.publish.diagnostics import diagnostics_in_words
 from monitor.publish.numbers import (
     chance_bound,
@@ -143,3 +144,9 @@ def test_an_unlucky_diagnostic_is_called_what_it_is():
 def test_a_chance_that_no_draw_reached_is_a_bound():
     assert chance_bound(1 / 501, 500) == "< " and chance_bound(2 / 501, 500) == ""
     assert chance_bound(1 / 501, None) == "" == chance_bound(None, 500)
+
+
+def test_a_revision_says_what_the_look_answered_first():
+    first = {"verdict": "supported", "digest": 64 * "a", "data_interval": []}
+    text = look_text({"evaluation": evaluation("revision", first=first, next="2025-01-01")})
+    assert "taken before, from other data, and answered supported" in text and "2025-01-01" in text
