@@ -45,6 +45,12 @@ class Bench:
         return solve_stated(right_world(self.network, np.random.default_rng(0))[1])
 
     @cached_property
+    def inflation(self) -> float:
+        """Mean inflation of the variances on the whole network: the σ that verdicts state is after it."""
+        worlds = (right_world(self.network, np.random.default_rng(k))[1] for k in range(_WORLDS))
+        return float(np.mean([solve_stated(world).inflation for world in worlds]))
+
+    @cached_property
     def panels(self) -> dict[str, Panel]:
         """Members at the stated hyperparameters, by kind of claim, on the whole network."""
         return {k: panel(self.network, k, self.posterior, ensemble=False) for k in self.network.kinds}

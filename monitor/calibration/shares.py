@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from monitor.calibration.asking import SHARE, Claim, Panel
+from monitor.calibration.asking import SHARE, Claim
 from monitor.calibration.bench import Bench
 from monitor.calibration.recording import Record, Streams, said
 from monitor.calibration.worlds import Truth, draw_truth, observe, solve_stated, total_of, with_total
+from monitor.compare.statistics import Estimate
 
 #: Half-width of what a claim tolerates, in σ of the share: an interval of ± 1.96 σ about the estimate of a
 #: true claim then lies within in 80 of 100 cases.
@@ -41,16 +42,15 @@ def share_claims(bench: Bench, streams: Streams) -> Record:
 
 def share_claim(bench: Bench) -> Claim:
     """That the district has the inventory's share; a true one is told from what is not tolerated in 80 %."""
+    expected = expected_share(bench)
+    return Claim(SHARE, expected.value, min(_TOLERANCE_SIGMAS * expected.sigma / expected.value, _WIDEST))
+
+
+def expected_share(bench: Bench) -> Estimate:
+    """The inventory's share as it would be estimated, before there are data."""
     members = bench.share_panel
-    share, sigma = expected_share(members)
-    return Claim(SHARE, share, min(_TOLERANCE_SIGMAS * sigma / share, _WIDEST))
-
-
-def expected_share(members: Panel) -> tuple[float, float]:
-    """The inventory's share, and 1σ of an estimate of it before there are data."""
     totals = members.quantity.expected(next(iter(members.quantity.patterns)))
-    expected = members.quantity.made.estimate(totals, members.members[0].covariance)
-    return expected.value, expected.sigma
+    return members.quantity.made.estimate(totals, bench.inflation * members.members[0].covariance)
 
 
 def true_share(bench: Bench, truth: Truth) -> float:

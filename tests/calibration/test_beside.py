@@ -22,7 +22,7 @@ from monitor.calibration.network import MIXING
 from monitor.calibration.refits import refitted_prior
 from monitor.calibration.rows import Row
 from monitor.calibration.runner import run
-from monitor.calibration.shares import share_claim, shared_truth, true_share
+from monitor.calibration.shares import expected_share, share_claim, shared_truth, true_share
 from monitor.calibration.source_strength import source_strength
 from monitor.calibration.worlds import draw_truth, right_world, solve_stated, stream, with_values
 
@@ -79,9 +79,7 @@ def test_a_given_share_moves_what_is_lacking_along_the_claimed_pattern(bench: Be
 
 
 def test_four_of_five_true_claims_of_a_share_are_supported_in_theory(bench: Bench) -> None:
-    claim, members = share_claim(bench), bench.share_panel
-    totals = members.quantity.expected("inventory")
-    sigma = members.quantity.made.estimate(totals, members.members[0].covariance).sigma
+    claim, sigma = share_claim(bench), expected_share(bench).sigma
     room = claim.value * claim.width / sigma - norm.isf(0.025)
     assert 1 - 2 * norm.sf(room) == pytest.approx(0.8, abs=0.001)
 
