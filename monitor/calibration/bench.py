@@ -86,18 +86,26 @@ class Bench:
     def looks(self) -> list[tuple[Look, np.ndarray, Panel]]:
         """Looks at the pair at the end of each day of its last epoch, by the declared rule.
 
-        Each with its observations (rows of the pair's) and the members that answer from them.
+        Each with its observations (rows of the pair's) and the members that answer from them.  As with a
+        city's own, the calendar says how much error may be spent, and what is known at each look (never taken
+        as more than by the calendar) how alike the looks are.
         """
         last, table = self.pair.epochs[-1], self.pair.problem.table
         seen = replace(self.pair, problem=right_world(self.pair, np.random.default_rng(0))[1])
         days = round((last.end - last.start) / timedelta(days=1))
-        found = []
-        for look in plan(RULE, [(k + 1) / days for k in range(days)]):
-            end = last.start + timedelta(days=look.number)
+        times = [(k + 1) / days for k in range(days)]
+        found: list[tuple[Look, np.ndarray, Panel]] = []
+        gathered: list[float] = []
+        for number, time in enumerate(times, 1):
+            end = last.start + timedelta(days=number)
             rows = np.flatnonzero(table.start < Interval(last.start, end).end64)
             part = seen.until(end)
             members = panel(part, CHANGE, solve_stated(part.problem), ensemble=False)
-            found.append((look, rows, members))
+            gathered.append(max([information(members), *gathered[-1:]]))
+            known = [
+                min(own / (gathered[-1] or 1.0), t / time) for own, t in zip(gathered, times, strict=False)
+            ]
+            found.append((plan(RULE, times, known)[-1], rows, members))
         return found
 
     @cached_property
@@ -107,13 +115,17 @@ class Bench:
         return float(quantity.weight @ next(iter(quantity.patterns.values())))
 
     @cached_property
+    def pair_inflation(self) -> float:
+        """Mean inflation of the variances on the pair."""
+        return float(np.mean([p.inflation for p in self._drawn]))
+
+    @cached_property
     def covariance(self) -> np.ndarray:
         """Of the totals of the pair relative to the inventory's, before there are data (2, 2).
 
         At the mean inflation of the variances: the σ that verdicts state is after it.
         """
-        inflation = float(np.mean([p.inflation for p in self._drawn]))
-        return np.asarray(inflation * self.change_panel.members[0].covariance / self.size**2)
+        return np.asarray(self.pair_inflation * self.change_panel.members[0].covariance / self.size**2)
 
     def change_sigma(self, change: float) -> float:
         """1σ of the contrast T₂ − (1 + δ) T₁ at a change δ, relative to T₁."""
@@ -152,3 +164,13 @@ class Bench:
         members = self.panels[kind]
         totals = np.full(len(members.quantity.epochs), self.size)
         return members.quantity.made.estimate(totals, members.members[0].covariance).sigma
+
+
+def information(members: Panel) -> float:
+    """1/σ² of the contrast of totals that is claimed, where the inventory holds; 0 where it is not seen."""
+    member = members.members[0]
+    if member.is_blind:
+        return 0.0
+    totals = members.quantity.expected(member.pattern)
+    contrast = members.quantity.made.contrast(totals, member.covariance)
+    return 1.0 / float(contrast @ member.covariance @ contrast)

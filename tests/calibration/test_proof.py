@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from monitor.calibration.bench import Bench
+from monitor.calibration.bench import RULE, Bench, information
 from monitor.calibration.campaign import calibrate
 from monitor.calibration.experiments import EXPERIMENTS
 from monitor.calibration.proof import proof
 from monitor.calibration.reference_network import reference_network
 from monitor.calibration.runner import run
 from monitor.cli import group
+from monitor.compare.looks import plan
 
 QUICK = ("right model", "reliability", "margins", "power", "prior")
 SLOW = {name: "not in the short version" for name in EXPERIMENTS if name not in QUICK}
@@ -38,6 +40,20 @@ def test_a_detectable_change_is_found_by_four_of_five_in_theory(bench: Bench) ->
         truth = -bench.claim_of(multiple).value
         above = (truth - margin) / bench.change_sigma(-margin)
         assert norm.sf(1.96 - above) == pytest.approx(0.8, abs=0.001)
+
+
+def test_looks_are_as_alike_as_what_is_known_at_them(bench: Bench) -> None:
+    days = len(bench.looks)
+    gathered = [information(members) for _, _, members in bench.looks]
+    # at the last look all of the pair is seen: the σ of the contrast is that of the detectable change
+    relative = gathered[-1] * bench.size**2
+    assert relative == pytest.approx(bench.pair_inflation / bench.change_sigma(0.0) ** 2, rel=1e-9)
+    assert np.all(np.diff(gathered) >= 0)
+    # here it comes ahead of the calendar, and is not counted as more
+    assert all(known / gathered[-1] > (k + 1) / days for k, known in enumerate(gathered[:-1]))
+    calendar = plan(RULE, [(k + 1) / days for k in range(days)])
+    for (look, _, _), by_calendar in zip(bench.looks, calendar, strict=True):
+        assert look.z == pytest.approx(by_calendar.z, abs=0.005)
 
 
 @pytest.mark.slow
