@@ -102,7 +102,13 @@ class SourceBench:
 
     def _events(self, posterior: Posterior) -> list[Event]:
         residual = posterior.problem.residual
-        return find_events(self.search, residual, FALSE_ALARM, inflate=posterior.inflation_of)
+        return find_events(
+            self.search,
+            residual,
+            FALSE_ALARM,
+            inflate=posterior.inflation_of,
+            error=posterior.transport_error,
+        )
 
     def _is_same(self, event: Event, cell: int, window: int) -> bool:
         """Whether the network would take an event for the source: half of the one is the other."""
@@ -120,7 +126,8 @@ class SourceBench:
         apart = int(np.abs(candidates.place[event.hit.cell] - self.search.candidates.place[cell]).max())
         first, last = self.search.windows.spans[window]
         bins = self.scope.bins
-        start, end = (np.datetime64(t.rstrip("Z")) for t in dates_of(event.hit, candidates.windows, bins))
+        found = dates_of(event.hit, candidates.windows, bins)
+        start, end = (np.datetime64(t.rstrip("Z")) for t in (found.start, found.end))
         off = np.array([start - bins.start[first], end - bins.end[last - 1]]) / np.timedelta64(1, "D")
         _, _, low, high = event.hit.interval(0.0, rng)
         return {

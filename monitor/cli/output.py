@@ -149,7 +149,7 @@ def print_outcome(outcome: RunOutcome) -> None:
     )
     print_table(
         "Sources that the scan found",
-        ("lon", "lat", "start", "end", "strength", "95 % interval", "unit", "false alarm"),
+        ("lon", "lat", "began (95 %)", "ended (95 %)", "strength", "95 % interval", "unit", "false alarm"),
         [_source_row(source) for source in outcome.sources],
     )
     used, excluded = outcome.figures.get("n_observations"), outcome.figures.get("excluded")
@@ -183,11 +183,19 @@ def _inventory_row(name: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     return (name, years, period, stated, *air, str(row.get("unit") or ""), says)
 
 
+def dates(source: Mapping[str, Any]) -> tuple[str, str]:
+    """Days between which a source began, and between which it ended."""
+    ranges = [
+        [str(moment)[:10] for moment in source.get(f"{key}_interval") or ()] for key in ("start", "end")
+    ]
+    began, ended = (" … ".join(dict.fromkeys(days)) for days in ranges)
+    return began, ended
+
+
 def _source_row(source: Mapping[str, Any]) -> tuple[str, ...]:
     from monitor.publish.numbers import chance_bound
 
     place = [number(source.get(key)) for key in ("lon", "lat")]
-    times = [str(source.get(key) or "") for key in ("start", "end")]
     chance = chance_bound(source.get("false_alarm"), source.get("draws")) + number(source.get("false_alarm"))
     tail = (str(source.get("unit") or ""), chance)
-    return (*place, *times, number(source.get("strength")), span(source.get("interval")), *tail)
+    return (*place, *dates(source), number(source.get("strength")), span(source.get("interval")), *tail)

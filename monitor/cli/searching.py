@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from monitor.cli import options as opt
-from monitor.cli.output import number, print_json, print_table, progress, span
+from monitor.cli.output import dates, number, print_json, print_table, progress, span
 from monitor.cli.running import as_interval, as_options
 from monitor.errors import ConfigError
 
@@ -76,8 +76,8 @@ def _print(outcome: RunOutcome) -> None:
             "lon",
             "lat",
             "± km",
-            "start",
-            "end",
+            "began (95 %)",
+            "ended (95 %)",
             "strength",
             "95 % interval",
             "unit",
@@ -100,11 +100,12 @@ def _row(source: Mapping[str, Any]) -> tuple[str, ...]:
     from monitor.publish.numbers import chance_bound
 
     place = [number(source[key]) for key in ("lon", "lat", "place_km")]
-    end = str(source["end"]) + (f" ({source['recurring']})" if source["recurring"] else "")
+    began, ended = dates(source)
+    ended += f" ({source['recurring']})" if source["recurring"] else ""
     strength = (number(source["strength"]), span(source["interval"]), str(source["unit"]))
     less = chance_bound(source["false_alarm"], source.get("draws"))
     chance = [less + number(source[key]) for key in ("false_alarm", "false_alarms_a_year")]
-    return (str(source["status"]), *place, str(source["start"]), end, *strength, *chance)
+    return (str(source["status"]), *place, began, ended, *strength, *chance)
 
 
 def search_text(search: Mapping[str, Any]) -> str:

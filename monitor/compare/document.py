@@ -23,6 +23,7 @@ Answer = Literal["supported", "contradicted", "undecided", "not comparable"]
 Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
 Span = Annotated[list[Time], Field(min_length=2, max_length=2, description="half-open, [from, to)")]
+Dates = Annotated[list[Time], Field(min_length=2, max_length=2)]
 Bounds = Annotated[list[float | None], Field(min_length=2, max_length=2)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -164,6 +165,8 @@ class VerdictDocument(_Part):
     )
     start: Time | None = Field(None, description="source: begin of the best window")
     end: Time | None = None
+    start_interval: Dates | None = Field(None, description="source: when it began, 95 %")
+    end_interval: Dates | None = Field(None, description="source: when it ended, 95 %")
     estimate: float | None
     interval: Bounds | None = Field(description="[low, high] at `level`; null where unbounded")
     level: Probability | None

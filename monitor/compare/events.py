@@ -63,6 +63,7 @@ def find_events(
     false_alarm: float,
     most: int = MOST,
     inflate: Callable[[np.ndarray], float] | None = None,
+    error: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[Event]:
     """Up to `most` events whose family-wise false-alarm probability is at most `false_alarm`.
 
@@ -74,6 +75,9 @@ def find_events(
         The inflation of the variances that a residual (n,) asks for; that of the search, always, if absent.
         Days on which an unknown source was at work are predicted badly from the others, so a source would
         blur itself: each hit is judged at the inflation that is left without it.
+    error
+        Covariance (n, n) of the transport's error on a signal (n,), by which what is left of a source that is
+        held fixed differs from nothing; none if absent.
     """
     found: list[Event] = []
     held = search
@@ -87,12 +91,23 @@ def find_events(
             break
         if beside:
             others = [e for e in found if e is not beside[0]]
-            event = _merged(search, residual, beside[0], part, others)
+            alone = _holding(replace(search, null=np.zeros(0)), others, error)
+            event = _merged(alone, residual, beside[0], part)
             found[found.index(beside[0])] = event
         else:
             found.append(Event(held, hit, (part,), hit.p_value))
-        held = search.given(_responses(search.candidates, found))
+        held = _holding(search, found, error)
     return found if inflate is None else [_at(e, residual, inflate(_left(found, residual))) for e in found]
+
+
+def _holding(
+    search: Search, events: Sequence[Event], error: Callable[[np.ndarray], np.ndarray] | None
+) -> Search:
+    """The search with events held fixed, each with the error of its own transport."""
+    if not events:
+        return search
+    blur = None if error is None else np.sum([error(e.hit.strength * e.response) for e in events], axis=0)
+    return search.given(_responses(search.candidates, events), blur)
 
 
 def _look(
@@ -134,21 +149,18 @@ def _touch(candidates: Candidates, one: tuple[int, int], other: tuple[int, int])
     return bool(near and first <= end and begin <= last)
 
 
-def _merged(
-    search: Search, residual: np.ndarray, event: Event, part: tuple[int, int], others: Sequence[Event]
-) -> Event:
+def _merged(search: Search, residual: np.ndarray, event: Event, part: tuple[int, int]) -> Event:
     """The event and one more part, estimated over the time of all its parts in the cells around them."""
     parts = (*event.parts, part)
     candidates = search.candidates
     near = np.stack([candidates.near(cell, _REACH) for cell, _ in parts]).any(axis=0)
     windows = _joint(candidates.windows, [window for _, window in parts])
-    narrowed = search.narrowed(candidates.only(np.flatnonzero(near), windows))
-    one = narrowed.given(_responses(candidates, others))
+    one = search.narrowed(candidates.only(np.flatnonzero(near), windows))
     return Event(one, one.look(residual), parts, event.p_value)
 
 
 def _joint(windows: Windows, numbers: Sequence[int]) -> Windows:
-    """The time that several windows cover: as a run, a bin more or less at both ends, or as a union."""
+    """The time that several windows cover: runs from the first part to the last, or a union."""
     runs = windows.runs.shape[0]
     recurring = [n for n in numbers if n >= runs]
     if recurring:
@@ -156,11 +168,13 @@ def _joint(windows: Windows, numbers: Sequence[int]) -> Windows:
         name = " and ".join(dict.fromkeys(windows.name(n) for n in recurring))
         return Windows(windows.bins, np.zeros((0, 2), dtype="i8"), union, (name,))
     spans = windows.runs[list(numbers)]
-    first, last = int(spans[:, 0].min()), int(spans[:, 1].max())
-    found = [
-        (a, b)
-        for a in range(max(first - 1, 0), first + 2)
-        for b in range(last - 1, min(last + 1, windows.bins) + 1)
-        if a < b
-    ]
+    first, last = spans[spans[:, 0].argmin()], spans[spans[:, 1].argmax()]
+    starts = np.arange(first[0] - _slack(first), first[0] + _slack(first) + 1)
+    ends = np.arange(last[1] - _slack(last), last[1] + _slack(last) + 1)
+    found = [(a, b) for a in starts for b in ends if 0 <= a < b <= windows.bins]
     return Windows.of_runs(windows.bins, np.array(found))
+
+
+def _slack(run: np.ndarray) -> int:
+    """Bins by which the end of a part may be elsewhere: an eighth of its length, one at least."""
+    return max(1, int(run[1] - run[0]) // 8)

@@ -24,7 +24,7 @@ import scipy.sparse as sp
 from monitor.compare.kernels import run_maxima
 from monitor.compare.statistics import LEVEL, quantile
 from monitor.compare.windows import Windows
-from monitor.inversion.solution import Solution, solve_factored
+from monitor.inversion.solution import Solution, solve, solve_factored
 from monitor.inversion.threads import in_parts
 
 #: Hits whose weight exp((z² − z²max)/2) is below this do not matter for place, dates and strength.
@@ -203,11 +203,24 @@ class Search:
         with np.errstate(divide="ignore"):
             return np.asarray(np.sqrt(self.inflation / self.norm))
 
-    def given(self, known: np.ndarray, progress: Progress | None = None) -> Search:
-        """The search that holds the responses `known` (n, q) of sources already found as fixed effects."""
-        solution = solve_factored(self.solution.lower, self.solution.residual, known)
-        other = replace(self, solution=solution)
+    def given(
+        self, known: np.ndarray, error: np.ndarray | None = None, progress: Progress | None = None
+    ) -> Search:
+        """The search that holds the responses `known` (n, q) of sources already found as fixed effects.
+
+        `error` (n, n) is what their transport adds to Ψ: no strength makes up for a plume that was elsewhere,
+        and what is left of a strong source is no other one.
+        """
+        network = self.network if error is None else self._blurred(error)
+        solution = solve_factored(network.lower, self.solution.residual, known)
+        other = replace(self, network=network, solution=solution)
+        if error is not None:
+            other = replace(other, plain=_norms(network.precision, self.candidates))
         return replace(other, null=np.sort(other._null(self.null.size, progress)))
+
+    def _blurred(self, error: np.ndarray) -> Solution:
+        lower = self.network.lower
+        return solve(lower @ lower.T + error, np.zeros(lower.shape[0]))
 
     def narrowed(self, candidates: Candidates) -> Search:
         """The search of other candidates in the same network, without a null distribution."""

@@ -15,6 +15,9 @@ from monitor.inversion.table import ObservationTable
 
 #: Names of the background's components (the part B C Bᵀ of Ψ).
 BACKGROUND = ("inflow offset", "side offset", "station offset", "station drift", "inflow")
+#: Those of the transport's error, in proportion to a signal; the second is common to all stations.
+COMMON_TRANSPORT = "common transport"
+TRANSPORT = ("transport", COMMON_TRANSPORT)
 #: 1σ of the logarithm of a scale that multiplies a map: the size of the map must not vote.
 LOOSE = 2.0
 _HOURS_PER_MONTH = 30.0 * 24.0
@@ -157,7 +160,7 @@ def _transport_components(
     if mismatch.common_fraction > 0 and len(table.inlets) > 1:
         parts.append(
             TemporalProcess(
-                "common transport",
+                COMMON_TRANSPORT,
                 table.hours,
                 np.zeros(table.n, dtype="i8"),
                 reference,

@@ -14,10 +14,11 @@ from scipy.linalg import solve_triangular
 from monitor.domain import Interval
 from monitor.errors import NumericalError
 from monitor.inversion import hyper
-from monitor.inversion.components import cholesky_or_error
+from monitor.inversion.components import Combined, TemporalProcess, cholesky_or_error
 from monitor.inversion.covariance import Kronecker
 from monitor.inversion.diagnostics import Diagnostics, diagnose, left_out_variance
 from monitor.inversion.flat import Prepared, prepare
+from monitor.inversion.mismatch import COMMON_TRANSPORT, TRANSPORT
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.robust import solve_student_t
 from monitor.inversion.solution import Solution, TotalEstimate, estimate_totals, solve_factored
@@ -76,6 +77,30 @@ class Posterior:
         """The inflation that another residual (n,) asks for: of the data less what was explained since."""
         solution = solve_factored(self.solution.lower, residual, self.problem.reference_effects)
         return float(np.fmax(1.0, left_out_variance(self.problem, solution)))
+
+    def transport_error(self, signal: np.ndarray) -> np.ndarray:
+        """Covariance (n, n) of the transport's error on a `signal` (n,) that the reference does not hold.
+
+        That of the reference, at the same values, with the signal in its place [(µmol mol⁻¹)²].
+        """
+        problem = self.problem
+        table, model = problem.table, problem.model
+        total = np.zeros((table.n, table.n))
+        for component, values in zip(model.components, model.split(self.values), strict=True):
+            if component.name not in TRANSPORT:
+                continue
+            part = component.part if isinstance(component, Combined) else component
+            assert isinstance(part, TemporalProcess)
+            common = component.name == COMMON_TRANSPORT
+            total += replace(
+                part,
+                hours=table.hours,
+                group=np.zeros(table.n, dtype="i8") if common else table.station.astype("i8"),
+                amplitude=signal,
+                # the classes of what is combined are not those of the combinations
+                classes=None if isinstance(component, Combined) else part.classes,
+            ).covariance(values)
+        return total
 
     def to_dataset(
         self, regions: xr.Dataset | None = None, transport: TransportScale | None = None

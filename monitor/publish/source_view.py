@@ -39,8 +39,7 @@ def source_rows(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "place": other(
                     "place", place_text(row) + (f", ± {show_plain(reach, 2)} km" if reach else "")
                 ),
-                "when": f"{day_text(row.get('start'))} to {day_text(row.get('end'))}"
-                + (f", {again}" if again else ""),
+                "when": when_text(row) + (f"; {again}" if again else ""),
                 "strength": in_cell(strength_of(row)),
                 "false_alarm": less + plain_or_dash(row.get("false_alarm")),
                 "a_year": less + plain_or_dash(row.get("false_alarms_a_year")),
@@ -79,8 +78,24 @@ def source_sentence(source: Mapping[str, Any]) -> Markup:
     """One source in words, its strength only with its interval."""
     estimate = strength_of(source)
     strength = Markup("of {}").format(plain_amount(estimate)) if estimate else "of unknown strength"
-    when = f"from {day_text(source.get('start'))} to {day_text(source.get('end'))}"
-    return Markup("a source {} at {}, {}").format(strength, other("place", place_text(source)), when)
+    place = other("place", place_text(source))
+    return Markup("a source {} at {}, {}").format(strength, place, when_text(source))
+
+
+def when_text(source: Mapping[str, Any]) -> Markup:
+    """Between which days a source began and ended; 95 of 100 such statements hold."""
+    began, ended = (
+        _days_text([text_of(moment) for moment in items_of(source.get(f"{key}_interval"))])
+        for key in ("start", "end")
+    )
+    if not (began and ended):
+        return Markup("from {} to {}").format(day_text(source.get("start")), day_text(source.get("end")))
+    return Markup("began {}, ended {} {}").format(began, ended, other("rule", "(95 % each)"))
+
+
+def _days_text(moments: Sequence[str]) -> str:
+    days = list(dict.fromkeys(day_text(moment[:10]) for moment in moments))
+    return f"on {days[0]}" if len(days) == 1 else " to ".join(days)
 
 
 def no_source(figures: Mapping[str, Any]) -> str:

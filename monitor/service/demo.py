@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -33,8 +32,8 @@ EXPECTED: Final = MappingProxyType(
     }
 )
 _REGIONS: Final = MappingProxyType({"cut-25": "metro", "cut-45": "metro", "cut-2": "control"})
-#: How far from the truth a source found by the scan may be: grid cells, and days at either end.
-_CELLS, _DAYS = 1, timedelta(days=2)
+#: How far from the truth a source found by the scan may be [grid cells].
+_CELLS = 1
 
 
 @dataclass(frozen=True)
@@ -100,15 +99,24 @@ def _described(source: Mapping[str, Any]) -> str:
 
 
 def _scan_check(sources: Sequence[Mapping[str, Any]], festival: Mapping[str, Any], grid: Grid) -> Check:
-    """Whether the scan found the festival untold: place, dates, and the strength inside the interval."""
+    """Whether the scan found the festival untold: near, dates and strength inside their intervals."""
     here = [source for source in sources if _cells_apart(source, festival, grid) <= _CELLS]
     if not here:
         return Check("scan", f"{len(sources)} sources elsewhere", _described(festival), False)
     found, cells = here[0], _cells_apart(here[0], festival, grid)
-    in_time = all(abs(parse_utc(found[k]) - parse_utc(festival[k])) <= _DAYS for k in ("start", "end"))
+    in_time = all(_holds(found[f"{k}_interval"], festival[k]) for k in ("start", "end"))
     low, high = found["interval"]
-    answer = f"{_described(found)}, {cells} cell{'' if cells == 1 else 's'} off"
+    began, ended = (" … ".join(str(t)[:10] for t in found[f"{k}_interval"]) for k in ("start", "end"))
+    answer = (
+        f"{low:.0f} … {high:.0f} {found['unit']}, began {began}, ended {ended}, "
+        f"{cells} cell{'' if cells == 1 else 's'} off"
+    )
     return Check("scan", answer, _described(festival), in_time and low <= festival["strength"] <= high)
+
+
+def _holds(interval: Sequence[str], moment: str) -> bool:
+    low, high = (parse_utc(text) for text in interval)
+    return low <= parse_utc(moment) <= high
 
 
 def _cells_apart(source: Mapping[str, Any], other: Mapping[str, Any], grid: Grid) -> int:

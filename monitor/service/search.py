@@ -66,7 +66,14 @@ def find_sources(section: ScanSection, posterior: Posterior, inversion: Inversio
     search = prepared(scope, posterior, section.draws, seed)
     days = scope.bins.size * scope.bins.hours / 24.0
     events = []
-    for event in find_events(search, problem.residual, section.false_alarm, inflate=posterior.inflation_of):
+    found = find_events(
+        search,
+        problem.residual,
+        section.false_alarm,
+        inflate=posterior.inflation_of,
+        error=posterior.transport_error,
+    )
+    for event in found:
         checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
         value = event.hit.interval(inversion.transport_sd, np.random.default_rng(seed))
         rate = {"false_alarms_a_year": alarms_a_year(event.p_value, days), "draws": section.draws}
@@ -198,17 +205,44 @@ def nearest_cell(posterior: Posterior, lon_deg: float, lat_deg: float, name: str
     return row * grid.shape[1] + column
 
 
-def dates_of(hit: Hit, windows: Windows, bins: TimeBins) -> tuple[str, str]:
-    """Weighted medians of first and last bin, as a half-open interval."""
+@dataclass(frozen=True)
+class Dates:
+    """When a source was at work, as a half-open interval, and how well each end is known.
+
+    `start` and `end` are weighted medians over the windows of the event; the intervals are their central 95 %
+    and half a bin to either side, because no bin is divided.
+    """
+
+    start: str
+    end: str
+    start_interval: tuple[str, str]
+    end_interval: tuple[str, str]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "start": self.start,
+            "end": self.end,
+            "start_interval": list(self.start_interval),
+            "end_interval": list(self.end_interval),
+        }
+
+
+def dates_of(hit: Hit, windows: Windows, bins: TimeBins) -> Dates:
+    """Begin and end of a source over the mixture of its windows, weights ∝ exp(z²/2)."""
     spans = windows.spans[hit.windows]
-    first, last = (_weighted_median(spans[:, k], hit.weights) for k in (0, 1))
-    return iso_z(bins.start[first]), iso_z(bins.end[last - 1])
+    shares = np.array([0.5 - LEVEL / 2, 0.5, 0.5 + LEVEL / 2])
+    half = np.timedelta64(round(bins.hours * 1800), "s") * np.array([-1, 0, 1])
+    first, last = (_weighted_quantiles(spans[:, k], hit.weights, shares) for k in (0, 1))
+    starts = [iso_z(moment) for moment in bins.start[first] + half]
+    ends = [iso_z(moment) for moment in bins.end[last - 1] + half]
+    return Dates(starts[1], ends[1], (starts[0], starts[2]), (ends[0], ends[2]))
 
 
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
+def _weighted_quantiles(values: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
     order = np.argsort(values, kind="stable")
-    half = np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2)
-    return int(values[order][min(half, values.size - 1)])
+    running = np.cumsum(weights[order])
+    at = np.searchsorted(running, shares * running[-1])
+    return np.asarray(values[order][np.minimum(at, values.size - 1)])
 
 
 def _event_json(
@@ -218,15 +252,13 @@ def _event_json(
     candidates = event.search.candidates
     places = _lonlat(candidates.place[event.hit.places()], problem.grid)
     lon, lat = _lonlat(candidates.place[[event.hit.cell]], problem.grid)[0]
-    start, end = dates_of(event.hit, candidates.windows, scope.bins)
     return {
         "species": problem.species,
         "lon": lon,
         "lat": lat,
         "places": places,
         "place_km": _reach_km((lon, lat), places, problem.grid),
-        "start": start,
-        "end": end,
+        **dates_of(event.hit, candidates.windows, scope.bins).as_json(),
         "recurring": event.name or None,
         "strength": strength,
         "sigma": sigma,

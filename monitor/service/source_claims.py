@@ -18,7 +18,7 @@ from monitor.compare.windows import Windows
 from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.domain import Interval, iso_z
 from monitor.inversion.posterior import Posterior
-from monitor.service.search import Scope, dates_of, nearest_cell, prepared, prior_sd, scope_at
+from monitor.service.search import Dates, Scope, dates_of, nearest_cell, prepared, prior_sd, scope_at
 
 _CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False, "draws": 500}
 #: A p-value of 0.05 is at most 1 − 0.95, whatever the last digit says.
@@ -102,9 +102,7 @@ def _gate(claim: ClaimSection, posterior: Posterior, cell: int, scope: Scope) ->
     return compare_source(claim.species, posterior.problem.species, where, period, seen)
 
 
-def _claim_json(
-    claim: ClaimSection, dates: tuple[str | None, str | None] = (None, None)
-) -> dict[str, object]:
+def _claim_json(claim: ClaimSection, dates: Dates | None = None) -> dict[str, object]:
     return {
         "kind": "source",
         "statement": claim.statement,
@@ -115,8 +113,7 @@ def _claim_json(
         "where": claim.where,
         "adjustments": [a if isinstance(a, str) else a.text for a in claim.adjustments],
         "place": [claim.lon_deg, claim.lat_deg],
-        "start": dates[0],
-        "end": dates[1],
+        **(dates.as_json() if dates else dict.fromkeys(("start", "end", "start_interval", "end_interval"))),
     }
 
 
