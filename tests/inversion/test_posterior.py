@@ -290,6 +290,20 @@ def test_observation_minus_posterior_model_is_the_mismatch_the_data_ask_for(solv
     np.testing.assert_allclose(dataset["uncertainty"], np.sqrt(np.diagonal(mismatch)))
 
 
+def test_the_transport_errs_on_another_signal_as_on_the_reference(solved):
+    """With the component's own amplitude it is that component; of a signal it is f² s sᵀ ∘ exp(−|Δt|/τ)."""
+    model, values, table = solved.problem.model, solved.values, solved.problem.table
+    component = next(c for c in model.components if c.name == "transport")
+    own = solved.transport_error(component.amplitude)
+    np.testing.assert_allclose(own, model.covariance(values, ("transport",)), rtol=1e-12)
+    named = dict(zip((p.name for p in model.parameters), values, strict=True))
+    signal = np.random.default_rng(0).standard_normal(table.n)
+    apart = np.abs(table.hours[:, None] - table.hours) / named["transport time"]
+    same = table.station[:, None] == table.station
+    expected = named["transport fraction"] ** 2 * np.outer(signal, signal) * np.exp(-apart) * same
+    np.testing.assert_allclose(solved.transport_error(signal), expected, rtol=1e-10, atol=1e-15)
+
+
 def test_a_subset_at_the_same_scales_is_the_problem_of_the_subset(solved):
     keep = np.flatnonzero(solved.problem.table.station == 0)
     part = solved.on(solved.problem.select(keep))
