@@ -219,13 +219,8 @@ def _scope(statement: Statement, estimand: Estimand) -> Comparison:
     return difference(statement, "scope", detail)
 
 
-_UNTOLD = (
-    "no block of the city file holds natural and biogenic fluxes: what there are of them is in the estimate"
-)
-_TO_DECLARE = (
-    "give them a [[block]] of their own, or say why they do not count: "
-    'adjustments = [{ item = "biogenic part", text = "…" }]'
-)
+_UNTOLD = "no block holds natural and biogenic fluxes, so what there are of them is in the estimate"
+_TO_DECLARE = 'give them a [[block]], or declare adjustments = [{ item = "biogenic part", text = "…" }]'
 
 
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:

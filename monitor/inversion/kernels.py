@@ -106,13 +106,17 @@ def sum_over_time(offsets, columns, values, weights, out):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def project_pieces(begin, end, hour, place, rows, std, in_time, basis, held, outside):  # type: ignore[no-untyped-def]
+def project_pieces(pieces, rows, sigma, basis, out):  # type: ignore[no-untyped-def]
     """Footprints times σ in an orthonormal basis, and the squares of what they have outside it.
 
-    begin, end, hour, place : (q,);  rows : columns and values of a sparse store;  std : (s,) or (m,);
-    in_time : (p,);  basis : (s, r);  held : (·, r), the footprint q goes to held[place[q]];  outside : (q,).
+    pieces : begin, end, hour, place, each (q,);  rows : columns and values of a sparse store;  sigma : of the
+    cells (s,) or (m,), and in time (p,);  basis : (s, r);  out : held (·, r), where footprint q goes to
+    held[place[q]], and outside (q,).
     """
+    begin, end, hour, place = pieces
     columns, values = rows
+    std, in_time = sigma
+    held, outside = out
     cells = basis.shape[0]
     total = np.zeros(basis.shape[1], basis.dtype)
     for q in range(begin.size):

@@ -138,23 +138,13 @@ def project(
     """Footprints times σ in the basis, to held[place]; the squares of what they have outside it (q,)."""
     _, hour, begin, end = pairs
     in_time, per_cell = sigma_of(covariance)
-    flat, in_time = np.ascontiguousarray(per_cell.reshape(-1)), np.ascontiguousarray(in_time)
+    sigma = (np.ascontiguousarray(per_cell.reshape(-1)), np.ascontiguousarray(in_time))
     outside, store = np.empty(hour.size), (rows.columns, rows.values)
     fields = basis.fields  # once, before threads ask for it
 
     def part(a: int, b: int) -> None:
-        project_pieces(
-            begin[a:b],
-            end[a:b],
-            hour[a:b],
-            place[a:b],
-            store,
-            flat,
-            in_time,
-            fields,
-            held,
-            outside[a:b],
-        )
+        pieces = (begin[a:b], end[a:b], hour[a:b], place[a:b])
+        project_pieces(pieces, store, sigma, fields, (held, outside[a:b]))
 
     in_parts(part, hour.size)
     return outside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -25,6 +25,7 @@ POSITIVITIES = ("truncated", "lognormal")
 Likelihood = Literal["gaussian", "student-t"]
 Positivity = Literal["truncated", "lognormal"]
 Stated = Literal["mean", "median"]
+Solved = TypeVar("Solved")
 
 
 @overload
@@ -102,43 +103,41 @@ def solve(
     _known("method", method, METHODS)
     _known("likelihood", likelihood, LIKELIHOODS)
     _ensure_problem(problem)
-    if not isinstance(problem, LinearProblem):
-        if positivity is None:
-            if method not in EXACT:
-                raise InputError(
-                    "a problem from datasets is solved exactly, by its observations",
-                    expected=", ".join(EXACT),
-                    found=method,
-                    remedy=f'solve the same problem in plain arrays: inv.solve(problem.linear(), "{method}")',
-                )
-            return _solve_datasets(problem, likelihood, degrees_of_freedom, fitted)
-        # drawn from the problem in plain arrays, at the scales of the Gaussian one
-        positive = problem.mask(() if positive is None else positive)
-        problem, fitted = problem.linear(_values(problem, fitted)), None
-    if fitted is not None:
+    plain = isinstance(problem, LinearProblem)
+    if plain and fitted is not None:
         raise InputError(
             "fitted belongs to a problem from datasets", remedy="take problem.with_values(fitted.values)"
         )
-    if positivity is not None:
-        if likelihood != "gaussian":
-            raise InputError(
-                f'positivity="{positivity}" and likelihood="{likelihood}" are solved one after the other',
-                remedy="take robust.reweighted(problem, posterior.weights), and positivity with that",
-            )
-        sampling = (draws, seed)
-        return _by(
-            method, problem, lambda p, way: _solve_positive(p, way, positivity, positive, stated, sampling)
+    if positivity is None:
+        if positive is not None or stated is not None:
+            raise InputError("positive and stated need a positivity", expected=", ".join(POSITIVITIES))
+        if plain:
+            return _solve_linear(problem, method, likelihood, degrees_of_freedom)
+        return _solve_datasets(problem, method, likelihood, degrees_of_freedom, fitted)
+    if likelihood != "gaussian":
+        raise InputError(
+            f'positivity="{positivity}" and likelihood="{likelihood}" are solved one after the other',
+            remedy="take robust.reweighted(problem, posterior.weights), and positivity with that",
         )
-    if positive is not None or stated is not None:
-        raise InputError("positive and stated need a positivity", expected=", ".join(POSITIVITIES))
-    if likelihood == "student-t":
-        from monitor.inversion.robust import solve_student_t
+    if not plain:  # drawn from the problem in plain arrays, at the scales of the Gaussian one
+        positive = problem.mask(() if positive is None else positive)
+        problem = problem.linear(_values(problem, fitted))
+    return _by(
+        method, problem, lambda p, way: _solve_positive(p, way, positivity, positive, stated, (draws, seed))
+    )
 
-        return _by(method, problem, lambda p, way: solve_student_t(p, degrees_of_freedom, way))
-    return _by(method, problem, _solve_gaussian)
+
+def _solve_linear(
+    problem: LinearProblem, method: str, likelihood: Likelihood, degrees_of_freedom: float
+) -> LinearPosterior:
+    if likelihood == "gaussian":
+        return _by(method, problem, _solve_gaussian)
+    from monitor.inversion.robust import solve_student_t
+
+    return _by(method, problem, lambda p, way: solve_student_t(p, degrees_of_freedom, way))
 
 
-def _by(method: str, problem: LinearProblem, answer: Callable[[LinearProblem, str], Any]) -> Any:
+def _by(method: str, problem: LinearProblem, answer: Callable[[LinearProblem, str], Solved]) -> Solved:
     """The answer by a method; by "auto" exactly where errors are too small for a basis of smooth fields."""
     way = _best(problem) if method == "auto" else method
     if way != "reduced":
@@ -215,12 +214,20 @@ def _solve_gaussian(problem: LinearProblem, method: str) -> LinearPosterior:
 
 def _solve_datasets(
     problem: InverseProblem,
+    method: str,
     likelihood: Likelihood,
     degrees_of_freedom: float,
     fitted: Hyperparameters | None,
 ) -> Posterior:
     from monitor.inversion.posterior import solve_problem, solve_robust
 
+    if method not in EXACT:
+        raise InputError(
+            "a problem from datasets is solved exactly, by its observations",
+            expected=", ".join(EXACT),
+            found=method,
+            remedy=f'solve the same problem in plain arrays: inv.solve(problem.linear(), "{method}")',
+        )
     if likelihood == "student-t":
         return solve_robust(problem, degrees_of_freedom, fitted=fitted)
     return solve_problem(problem, fitted=fitted)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from scipy.stats import chisquare, kstest, multivariate_normal, truncnorm
+from small_worlds import make_world
 
 from monitor import inversion as inv
 from monitor.errors import InputError, NumericalError
@@ -465,8 +466,9 @@ def test_what_is_stated_must_be_said():
         inv.solve(problem, positivity="lognormal")
     with pytest.raises(InputError, match='stated belongs to positivity="lognormal"'):
         inv.solve(problem, positivity="truncated", stated="mean")
-    with pytest.raises(InputError, match="need a positivity"):
-        inv.solve(problem, positive=slice(0, 2))
+    for one in (problem, make_world(0, days=2).problem()):
+        with pytest.raises(InputError, match="need a positivity"):
+            inv.solve(one, positive=slice(0, 2))
 
 
 def test_bad_choices_are_refused_by_name():
