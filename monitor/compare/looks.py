@@ -153,11 +153,11 @@ def _boundaries(information: np.ndarray, allowed: Sequence[float]) -> list[float
     nodes, mass, gone = np.zeros(1), np.ones(1), 0.0
     for time, step, fine, limit in zip(clock, steps, finest, allowed[len(boundaries) :], strict=True):
         passing = partial(_passing, root_time=sqrt(time), step=step, nodes=nodes, mass=mass)
-        z = WIDEST_Z
-        if passing(z) < limit - gone:
-            z = float(brentq(lambda z: passing(z) - (limit - gone), 0.0, WIDEST_Z, xtol=1e-10))  # noqa: B023
+        z, error = WIDEST_Z, limit - gone
+        if passing(z) < error:
+            z = float(brentq(lambda z: passing(z) - error, 0.0, WIDEST_Z, xtol=1e-10))  # noqa: B023
         boundaries.append(z)
-        gone += passing(z)
+        gone = limit
         edge = z * sqrt(time)
         # in the middle, where they are widest, the nodes are one step apart: an error of 1e-8
         unit, weight = _gauss_nodes(16 * ceil(max(48, np.pi * edge / fine) / 16))
