@@ -188,6 +188,7 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
 EVERY: Mapping[str, int] = {
     "right model, fitted": 4,
     "wrong model, claims": 4,
+    "undated source strength": 4,
     "mixing in full": 4,
     "prior, refitted": 4,
 }
