@@ -124,6 +124,13 @@ def test_what_counting_late_information_costs_is_what_the_page_says():
     assert power["pocock"] == pytest.approx([0.75, 0.69], abs=0.01)
 
 
+def test_observations_that_come_in_after_each_look_cost_what_the_page_says():
+    """At each of five looks half of the newest interval was missing, and nobody remembers."""
+    known = (np.arange(1, 6) - 0.5) / 5
+    assert rates("obrien-fleming", 5, known, draws=100_000) == pytest.approx(0.051, abs=0.002)
+    assert rates("pocock", 5, known, draws=100_000) == pytest.approx(0.054, abs=0.002)
+
+
 @pytest.mark.parametrize("rule", ["obrien-fleming", "pocock"])
 def test_a_look_that_knows_nothing_leaves_its_error_to_the_next(rule):
     first, second, last = plan(rule, [0.3, 0.6, 1.0], [0.0, 1.0, 3.0])
