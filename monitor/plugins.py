@@ -15,7 +15,7 @@ from pathlib import Path
 import xarray as xr
 
 from monitor.domain import Station
-from monitor.errors import ConfigError, SourceFormatError
+from monitor.errors import ConfigError
 
 #: The kinds of dataset a reader may return; each has its contract in monitor.contracts, tables in
 #: monitor.inventory.
@@ -76,30 +76,3 @@ def get_reader(name: str) -> Reader:
     if not isinstance(reader, Reader) or reader.kind not in KINDS:
         raise ConfigError(f"entry point '{name}' is not a monitor.plugins.Reader", found=repr(reader))
     return reader
-
-
-def read_table(path: Path, context: ReadContext) -> tuple[Reader, xr.Dataset]:
-    """The reader of inventory tables that understands the file, and what it makes of it.
-
-    Raises
-    ------
-    UnitError
-        When a reader understands the file, and the file states no unit that is known.
-    SourceFormatError
-        When none does, with what each said.
-    """
-    said = []
-    for reader in map(get_reader, reader_names()):
-        if reader.kind != "table":
-            continue
-        try:
-            return reader, reader.read(path, context)
-        except SourceFormatError as error:
-            said.append(f"{reader.name}: {error.what}")
-    raise SourceFormatError(
-        "no reader of inventory tables understands the file",
-        expected="one of the tables that they read",
-        found="; ".join(said),
-        where=str(path),
-        remedy="name the reader (--reader), and see what it misses",
-    )

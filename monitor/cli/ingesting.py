@@ -63,7 +63,8 @@ def ingest(
 
 
 def _read(path: Path, reader: str | None, context: dict[str, Any]) -> dict[str, Any]:
-    from monitor.plugins import ReadContext, get_reader, read_table
+    from monitor.ingest.recognise import read_table
+    from monitor.plugins import ReadContext, get_reader
 
     station = _station(context["station"]) if context["station"] else None
     given = ReadContext(station=station, **{key: value for key, value in context.items() if key != "station"})

@@ -20,11 +20,12 @@ from reading_cases import (
     C40_BOOK,
     C40_TIDY,
     CARBON_MONITOR,
+    CASES,
     CDP_2016,
     CDP_2021,
     ECRF,
     FIXTURES,
-    HOURLY,
+    NRT,
     REAL_TABLES,
     TABLE_CASES,
     UK,
@@ -39,7 +40,7 @@ from monitor.ingest.readers import _table as table
 from monitor.ingest.readers.c40_workbook import period
 from monitor.ingest.readers.cdp_cities import period as accounts
 from monitor.inventory import refusal_counts
-from monitor.plugins import ReadContext
+from monitor.plugins import ReadContext, reader_names
 
 
 @cache
@@ -127,13 +128,35 @@ def test_a_table_is_known_without_its_reader(case: Case, capsys: pytest.CaptureF
     assert json.loads(capsys.readouterr().out)["reader"] == case.get_reader().name
 
 
-def test_a_file_that_is_no_table_is_refused_with_what_each_reader_said(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert cli.run(["ingest", str(FIXTURES / HOURLY.path), "--json"]) == 65
+@pytest.mark.parametrize("case", [case for case in CASES if case not in TABLE_CASES], ids=str)
+def test_a_file_that_is_no_table_is_told_its_reader(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["ingest", str(FIXTURES / case.path), "--json"]) == 65
     error = json.loads(capsys.readouterr().out)["error"]
-    assert error["what"] == "no reader of inventory tables understands the file"
-    assert "cdp-cities: column 'account number' is missing" in error["found"]
+    reader = case.get_reader()
+    assert f"a file that reader '{reader.name}' ({reader.kind}) understands" in error["found"]
+    assert f"--reader {reader.name}" in error["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("case", "old", "new", "found"),
+    [
+        (NRT, "# TITLE: CO2 - NRT", "ICOS ATC", "'icos-atc': the header is not that of an ICOS ATC file"),
+        (C40_TIDY, "gpc_refno", "gpc_number", "'c40-tidy': column 'gpc_refno' is missing"),
+        (CARBON_MONITOR, "locode", "place", "'carbon-monitor-cities': column 'locode' is missing"),
+        (UK, "Year", "Jahr", "'uk-local-authority': column 'year' is missing"),
+    ],
+)
+def test_a_file_that_no_reader_takes_is_refused_with_the_nearest_and_one_reason(
+    case: Case, old: str, new: str, found: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (FIXTURES / case.path).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "file").write_text(text.replace(old, new), encoding="utf-8")
+    assert cli.run(["ingest", str(tmp_path / "file"), "--json"]) == 65
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["what"] == "no reader understands the file"
+    others = len(reader_names()) - 1
+    assert error["found"] == f"nearest is {found}; {others} other readers do not take it either"
 
 
 def test_a_table_that_states_no_unit_is_known_and_refused_for_that(

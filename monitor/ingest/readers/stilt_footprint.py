@@ -162,7 +162,8 @@ def _file_site(receptor: _Receptor, grid: Grid, context: ReadContext, path: Path
     def agrees(place: tuple[float, float]) -> bool:
         if context.station is not None:
             lon, lat = context.station.lon_deg, context.station.lat_deg
-            return max(abs(place[0] - lon), abs(place[1] - lat)) <= common.POSITION_TOLERANCE_DEG
+            # a station of unknown place (NaN) agrees with any
+            return not max(abs(place[0] - lon), abs(place[1] - lat)) > common.POSITION_TOLERANCE_DEG
         lons, lats = grid.lon_edges_deg, grid.lat_edges_deg
         return bool(lons[0] <= place[0] <= lons[-1] and lats[0] <= place[1] <= lats[-1])
 
