@@ -15,6 +15,8 @@ from monitor.service.logs import redact
 
 if TYPE_CHECKING:
     from monitor.archive import VerifyReport
+    from monitor.domain import Interval
+    from monitor.service.scheduler import Tick
 
 CONFIG = Path("config/monitor.toml")
 
@@ -31,14 +33,41 @@ def serve(config: Path, cities: tuple[str, ...], once: bool, ticks: int | None, 
     """Run what is due, on a schedule, until told to stop.
 
     SIGTERM ends the service after the running step, a second one at once.  With --json, one line an event.
+    With --once a summary is printed last: what was done, failed, waits for data, or is missing.  The exit
+    code is that of the first failure; else, while the newest interval waits for its data, 65 if a source
+    has no file and 75 if all have.
     """
-    from monitor.service.scheduler import open_service
+    from monitor.service.scheduler import Tick, open_service
     from monitor.service.scheduler import serve as serve_until_stopped
 
     results = serve_until_stopped(
         open_service(config, cities), ticks=1 if once else ticks, report=_reporter(as_json)
     )
-    return 1 if once and any(tick.failed for tick in results) else 0
+    if not once:
+        return 0
+    (tick,) = results or (Tick(),)
+    if as_json:
+        print_json({"event": "summary", **tick.as_json()}, lines=True)
+    else:
+        for line in _summary(tick):
+            click.echo(redact(line))
+    return tick.exit_code
+
+
+def _summary(tick: Tick) -> list[str]:
+    """What a single tick did, a line for each thing that is not as it should be."""
+    counts = (("done", tick.done), ("failed", tick.failed), ("waiting for data", tick.waiting))
+    lines = [", ".join(f"{len(found)} {word}" for word, found in counts) + " (intervals)"]
+    lines += [f"{city}: {interval or 'plan'} failed: {reason}" for city, interval, reason in tick.failed]
+    lines += [f"{city}: {error['source']}: {error['what']} ({error['file']})" for city, error in tick.refused]
+    lines += [f"{city}: {text}" for city, text in tick.missing]
+    reasons: dict[tuple[str, str], list[Interval]] = {}
+    for city, interval, reason in tick.waiting:
+        reasons.setdefault((city, reason.split(" (")[0]), []).append(interval)
+    for (city, reason), intervals in reasons.items():
+        more = f" and {len(intervals) - 1} more" if len(intervals) > 1 else ""
+        lines.append(f"{city}: {intervals[-1]}{more} waiting: {reason}")
+    return lines
 
 
 def _reporter(as_json: bool) -> Any:

@@ -23,7 +23,7 @@ from monitor.service.ledger import ABANDONED, UNKNOWN_DIGEST, Ledger, LedgerRow,
 from monitor.service.pipeline import is_done, run_interval
 from monitor.service.release import release_key
 from monitor.service.run import RunOptions, load_configuration, open_archive
-from monitor.service.taken import Failure
+from monitor.service.taken import Intake
 
 #: A file changed less than this ago is looked at twice, so long apart [s], before it is read.
 FRESH_S, SETTLE_S = 30.0, 1.0
@@ -48,20 +48,22 @@ def _plan(job: Mapping[str, Any]) -> dict[str, Any]:
     """Take in every new file of the scheduled time, then list due and waiting intervals.
 
     An interval is due when it has not been published from the inputs it has now; it waits while inputs
-    that it cannot do without are missing.
+    that it cannot do without are missing.  `behind`: the newest one waits.
     """
     now, first = parse_utc(job["now"]), parse_utc(job["first_interval"])
     until = now - timedelta(hours=job["latency_hours"])
     intervals = scheduled_intervals(first, job["interval_days"], until)
     city, claims = load_configuration(Path(job["config"]))
     with open_archive(Path(job["workdir"]), lambda: now) as archive:
-        failures = _take_in(archive, city, Path(job["data"]), _horizon(job, first, now), now)
+        intake = _take_in(archive, city, Path(job["data"]), _horizon(job, first, now), now)
         ledger = Ledger(archive, process_owner(), lambda: now)
         due, waiting = _sorted_out(ledger, city, claims, intervals, job["window_days"])
     return {
         "due": [interval.as_json() for interval in due],
         "waiting": [{"interval": i.as_json(), "reason": reason} for i, reason in waiting],
-        "failures": [failure.as_dict() for failure in failures],
+        "behind": bool(waiting) and waiting[-1][0] == intervals[-1],
+        "failures": [failure.as_dict() for failure in intake.failures],
+        "missing": list(intake.warnings),
     }
 
 
@@ -72,15 +74,13 @@ def _horizon(job: Mapping[str, Any], first: datetime, now: datetime) -> list[str
     return calendar.months_touched(Interval(begin, max(now, start.end)))
 
 
-def _take_in(
-    archive: Archive, city: CityConfig, data_root: Path, months: list[str], now: datetime
-) -> tuple[Failure, ...]:
+def _take_in(archive: Archive, city: CityConfig, data_root: Path, months: list[str], now: datetime) -> Intake:
     growing = _growing(city, data_root)
     options = files.IntakeOptions(tuple(months), now, skip_known_bad=True, skip=growing)
     intake = files.prepare_intake(archive, city, data_root, options)
     files.quarantine_failures(archive, intake)
     files.commit_intake(archive, intake, config=config_digest(city))
-    return intake.failures
+    return intake
 
 
 def _growing(city: CityConfig, data_root: Path) -> frozenset[Path]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from typing import Any, Final
 from monitor.archive import utcnow
 from monitor.config import ServiceConfig, load_city, load_service
 from monitor.domain import Interval, iso_z
-from monitor.errors import LockedError, MonitorError, UsageError
+from monitor.errors import LockedError, MissingInputError, MonitorError, UsageError
 from monitor.service.ledger import UNKNOWN_DIGEST, Ledger, SchedulerLock, StepKey, process_owner
 from monitor.service.logs import redact
 from monitor.service.run import open_archive
@@ -73,11 +73,51 @@ class Service:
 
 @dataclass(frozen=True)
 class Tick:
-    """What a tick did: intervals done, failed (with the reason) and waiting (with the reason), by city."""
+    """What a tick did, by city.
+
+    Attributes
+    ----------
+    done, failed, waiting
+        Intervals, the last two with their reasons; a plan that failed has no interval.
+    refused
+        Files and sources that could not be used: city and the error as JSON.
+    missing
+        Sources without any file: city and a sentence.
+    codes
+        The exit code of each failure, in the order in which they happened.
+    """
 
     done: tuple[tuple[str, Interval], ...] = ()
     failed: tuple[tuple[str, Interval | None, str], ...] = ()
     waiting: tuple[tuple[str, Interval, str], ...] = ()
+    refused: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    codes: tuple[int, ...] = ()
+
+    def __add__(self, other: Tick) -> Tick:
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(Tick))
+        return Tick(*(mine + theirs for mine, theirs in pairs))
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the first failure."""
+        return next(iter(self.codes), 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as one JSON-ready object."""
+        return {
+            "done": [{"city": city, "interval": i.as_json()} for city, i in self.done],
+            "failed": [
+                {"city": city, "interval": i and i.as_json(), "reason": reason}
+                for city, i, reason in self.failed
+            ],
+            "waiting": [
+                {"city": city, "interval": i.as_json(), "reason": reason} for city, i, reason in self.waiting
+            ],
+            "refused": [{"city": city, **error} for city, error in self.refused],
+            "missing": [{"city": city, "what": text} for city, text in self.missing],
+            "exit_code": self.exit_code,
+        }
 
 
 @dataclass
@@ -131,48 +171,58 @@ def tick(service: Service, *, stop: Stop | None = None, report: Report = lambda 
     result = Tick()
     for city in service.cities:
         if not stop.event.is_set():
-            part = _tick_city(service, city, stop, report)
-            result = Tick(result.done + part.done, result.failed + part.failed, result.waiting + part.waiting)
+            result += _tick_city(service, city, stop, report)
     return result
 
 
 def _tick_city(service: Service, city: str, stop: Stop, report: Report) -> Tick:
     now = service.clock()
     plan = _attempt(service, service.job("plan", city, now), city, None, stop)
-    if isinstance(plan, str):
-        report("plan failed", {"city": city, "reason": plan})
-        return Tick(failed=((city, None, plan),))
+    if isinstance(plan, WorkerError):
+        report("plan failed", {"city": city, "reason": redact(str(plan))})
+        return Tick(failed=((city, None, redact(str(plan))),), codes=(plan.status,))
     for failure in plan["failures"]:
         report("file refused", {"city": city, **failure})
+    for text in plan["missing"]:
+        report("source missing", {"city": city, "reason": text})
+    codes = [int(failure["exit_code"]) for failure in plan["failures"]]
     done, failed = [], []
     for start, end in plan["due"]:
         if stop.event.is_set():
             break
         interval = Interval.parse(start, end)
-        answer = _attempt(
-            service, service.job("run", city, now) | {"interval": [start, end]}, city, interval, stop
-        )
-        if isinstance(answer, str):
-            report("interval failed", {"city": city, "interval": str(interval), "reason": answer})
-            failed.append((city, interval, answer))
+        job = service.job("run", city, now) | {"interval": [start, end]}
+        answer = _attempt(service, job, city, interval, stop)
+        if isinstance(answer, WorkerError):
+            reason = redact(str(answer))
+            report("interval failed", {"city": city, "interval": str(interval), "reason": reason})
+            failed.append((city, interval, reason))
+            codes.append(answer.status)
         else:
             report("interval done", {"city": city, "interval": str(interval), **answer})
             done.append((city, interval))
-    waiting = [(city, Interval.parse(*item["interval"]), item["reason"]) for item in plan["waiting"]]
-    return Tick(tuple(done), tuple(failed), tuple(waiting))
+    if plan["behind"]:  # its data may be on their way, unless a source has none at all
+        codes.append((MissingInputError if plan["missing"] else LockedError).exit_code)
+    return Tick(
+        tuple(done),
+        tuple(failed),
+        tuple((city, Interval.parse(*item["interval"]), item["reason"]) for item in plan["waiting"]),
+        tuple((city, failure) for failure in plan["failures"]),
+        tuple((city, text) for text in plan["missing"]),
+        tuple(codes),
+    )
 
 
 def _attempt(
     service: Service, job: dict[str, Any], city: str, interval: Interval | None, stop: Stop
-) -> dict[str, Any] | str:
+) -> dict[str, Any] | WorkerError:
     """The worker's answer, or why there is none; the reason is in the ledger too."""
     try:
         answer: dict[str, Any] = service.work(job, service.limits, stop=stop.at_once)
         return answer
     except WorkerError as error:
-        reason = redact(str(error))
-        _give_back(service, city, interval, error.pid, reason)
-        return reason
+        _give_back(service, city, interval, error.pid, redact(str(error)))
+        return error
 
 
 def _give_back(service: Service, city: str, interval: Interval | None, pid: int, reason: str) -> None:
@@ -233,7 +283,8 @@ def _run_clock(service: Service, lock: SchedulerLock, ticks: int | None, report:
             results[:] = [*results[-99:], tick(service, stop=stop, report=report)]
         except MonitorError as error:
             report("tick failed", {"reason": redact(str(error))})
-            results[:] = [*results[-99:], Tick(failed=(("", None, str(error)),))]
+            failed = (("", None, redact(str(error))),)
+            results[:] = [*results[-99:], Tick(failed=failed, codes=(error.exit_code,))]
         nonlocal ticks
         if ticks is not None:
             ticks -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from mini_city import MiniCity
 
 from monitor.archive import Archive
+from monitor.cli import run as cli
 from monitor.domain import Interval
 from monitor.errors import LockedError, MonitorError, UsageError
 from monitor.service import jobs
@@ -48,7 +50,7 @@ def work_here(job, limits, *, stop):
     try:
         return jobs.do(job)
     except MonitorError as error:
-        raise WorkerError(error.what, pid=os.getpid(), found=str(error)) from error
+        raise WorkerError(error.what, pid=os.getpid(), status=error.exit_code, found=str(error)) from error
 
 
 def plan_here(job, limits, *, stop):
@@ -107,6 +109,47 @@ def test_three_intervals_fed_file_by_file_are_each_done_once(mini):
     assert {row.attempts for row in rows} == {1}
 
 
+def test_a_tick_says_what_is_missing_refused_or_waited_for_and_its_exit_code_is_the_first_failures(mini):
+    clock = Clock("2020-01-08T07:00")
+    service = service_here(mini, clock)
+    nothing = tick(service).as_json()
+    assert nothing["missing"][0] == {
+        "city": "mini",
+        "what": "source 'one': no file matches '*.dat' in 'observations'",
+    }
+    assert "no observations of ch4" in nothing["waiting"][0]["reason"] and nothing["exit_code"] == 65
+    feed(mini, "2020-01-06")
+    mini.check("2020-01-06")
+    assert tick(service).as_json() == {
+        "done": [{"city": "mini", "interval": ["2020-01-06T00:00:00Z", "2020-01-08T00:00:00Z"]}],
+        **{key: [] for key in ("failed", "waiting", "refused", "missing")},
+        "exit_code": 0,
+    }
+    clock.now += timedelta(days=2)
+    late = tick(service)  # every source has files, and the newest interval none of their days: try again
+    assert len(late.waiting) == 1 and late.missing == () and late.exit_code == 75
+    (mini.data / "check").rename(mini.data / "elsewhere")
+    gone = tick(service).as_json()
+    assert gone["refused"][0]["source"] == "one-check" and gone["exit_code"] == 65
+    clock.now += timedelta(days=2)
+    (mini.data / "elsewhere").rename(mini.data / "check")
+    feed(mini, "2020-01-10")
+    assert tick(service).exit_code == 0  # a gap of the past is no failure of today
+
+
+def test_serving_once_prints_a_summary_and_ends_with_its_exit_code(mini, capsys, monkeypatch):
+    service = service_here(mini, Clock("2020-01-20T00:00"))
+    monkeypatch.setattr("monitor.service.scheduler.open_service", lambda *_: service)
+    code = cli(["serve", "--once", "--config", str(mini.service), "--json"])
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == summary["exit_code"] == 65 and summary["event"] == "summary"
+    assert {item["what"].split("'")[1] for item in summary["missing"]} == {"one", "one-check", "one-fp"}
+    assert cli(["serve", "--once", "--config", str(mini.service)]) == 65
+    text = capsys.readouterr().out
+    assert "0 done, 0 failed" in text and "mini: source 'one': no file matches" in text
+    assert "more waiting: there are no observations of ch4 for the interval" in text
+
+
 def test_missed_intervals_are_caught_up_and_late_data_make_one_due_again(mini):
     for day in ("2020-01-06", "2020-01-08"):
         feed(mini, day)
@@ -125,7 +168,8 @@ def test_an_interval_waits_for_its_latency_and_its_data(mini):
     mini.observations("2020-01-06")
     clock = Clock("2020-01-08T05:00")
     service = service_here(mini, clock)
-    assert tick(service) == type(tick(service))()
+    early = tick(service)
+    assert (early.done, early.failed, early.waiting, early.exit_code) == ((), (), (), 0)
     clock.now += timedelta(hours=2)
     result = tick(service)
     assert result.done == ()
