@@ -105,7 +105,7 @@ def _mixing(declared: str) -> Callable[[Records], list[Part]]:
             counted(kind, _held(records, name, declared, kind, "drawn"), WRONG_COVERED) for kind in asked
         ]
         found += [_wider(records, kind, (name, declared, kind, "drawn")) for kind in kinds]
-        for kind in kinds:
+        for kind in asked:
             margin, claim = ((name, declared, kind, case) for case in ("margin", "claim"))
             found += [
                 counted(

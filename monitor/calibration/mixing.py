@@ -7,18 +7,18 @@ all that it sees in an epoch, which no residual shows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from monitor.calibration.asking import LEVEL, SHARE, Claim, Panel, panel, truth_of, variants
+from monitor.calibration.asking import LEVEL, SHARE, Claim, panel, truth_of, variants
 from monitor.calibration.bench import TOLERANCE, Bench
 from monitor.calibration.network import MIXING, SPEED, Network
 from monitor.calibration.recording import Record, Streams, said
 from monitor.calibration.shares import share_claim, true_share
-from monitor.calibration.worlds import STRETCH, Truth, draw_truth, falling_totals, observe
+from monitor.calibration.worlds import STRETCH, draw_truth, observe
 from monitor.inversion.assumptions import TransportScale
-from monitor.inversion.posterior import Posterior, solve_problem
+from monitor.inversion.posterior import solve_problem
 
 #: 1σ of what lies evenly within ± 1.
 _EVEN: Final = 3.0**-0.5
@@ -34,50 +34,39 @@ def declarations(network: Network) -> Mapping[str, TransportScale]:
 
 
 def mixing_in_full(bench: Bench, streams: Streams) -> Record:
-    """Intervals where the truth is drawn, and claims about a city that falls along a line, by declaration."""
-    network = bench.network
-    found: dict[str, dict[str, Record]] = {name: {} for name in declarations(network)}
+    """Intervals in a world whose truth is drawn, and claims about that truth, by declaration.
 
-    def judge(members: Panel, posterior: Posterior, case: str, claim: Claim, true: float) -> None:
+    Claims are made of the truth, so that one world serves them all: what is wrong in them is the side on
+    which the interval leaves it.
+    """
+    network, rng = bench.network, streams("mixing in full")
+    assert network.well_mixed is not None
+    truth = draw_truth(network, rng)
+    moved = network.well_mixed(rng)
+    posterior = solve_problem(observe(network, truth, rng, jacobians=moved, stretch=STRETCH))
+    models = variants(posterior, ensemble=True)
+    upper = bool(streams("mixing in full, end").uniform() < 0.5)
+    found: dict[str, dict[str, Record]] = {name: {} for name in declarations(network)}
+    for kind in (*network.kinds, SHARE):
+        members = panel(network, kind, posterior, ensemble=True, found=models)
+        true = true_share(bench, truth) if kind == SHARE else truth_of(kind, truth.totals, network.years)
+        claims = {"drawn": share_claim(bench) if kind == SHARE else bench.claim(kind)}
+        claims |= claims_of(kind, true, upper)
         for name, transport in declarations(network).items():
             own = replace(members, quantity=replace(members.quantity, transport=transport))
-            answer = said(own.judge(claim, posterior)) | {"truth": true}
-            found[name].setdefault(members.kind, {})[case] = answer
-
-    posterior, truth = _world(network, streams, "mixing in full")
-    for members in _panels(network, posterior, (*network.kinds, SHARE)):
-        if members.kind == SHARE:
-            judge(members, posterior, "drawn", share_claim(bench), true_share(bench, truth))
-        else:
-            true = truth_of(members.kind, truth.totals, network.years)
-            judge(members, posterior, "drawn", bench.claim(members.kind), true)
-    posterior, truth = _world(network, streams, "mixing in full, claims", fixed=True)
-    upper = bool(streams("mixing in full, end").uniform() < 0.5)
-    for members in _panels(network, posterior, network.kinds):
-        true = truth_of(members.kind, truth.totals, network.years)
-        for case, claim in _claims(members.kind, true, upper).items():
-            judge(members, posterior, case, claim, true)
+            answers = {case: said(own.judge(claim, posterior)) for case, claim in claims.items()}
+            found[name][kind] = {case: answer | {"truth": true} for case, answer in answers.items()}
     return dict(found)
 
 
-def _world(network: Network, streams: Streams, name: str, fixed: bool = False) -> tuple[Posterior, Truth]:
-    """A world of this transport, solved by the standard model with fitted scales."""
-    assert network.well_mixed is not None
-    rng = streams(name)
-    truth = draw_truth(network, rng, falling_totals(network) if fixed else None)
-    moved = network.well_mixed(rng)
-    return solve_problem(observe(network, truth, rng, jacobians=moved, stretch=STRETCH)), truth
+def claims_of(kind: str, true: float, upper: bool) -> dict[str, Claim]:
+    """A claim whose truth is exactly the margin, and one that is true.
 
-
-def _panels(network: Network, posterior: Posterior, kinds: tuple[str, ...]) -> Iterator[Panel]:
-    found = variants(posterior, ensemble=True)
-    for kind in kinds:
-        yield panel(network, kind, posterior, ensemble=True, found=found)
-
-
-def _claims(kind: str, true: float, upper: bool) -> dict[str, Claim]:
-    """One whose truth is exactly the margin (of a level one end of what is tolerated), and a true one."""
-    if kind == LEVEL:
+    Of a level or share the truth is one end of what is tolerated.  A change or slope is claimed a quarter
+    beyond its margin: further out, an interval that is too narrow would not reach the claim, and contradict
+    it for its narrowness.
+    """
+    if kind in (LEVEL, SHARE):
         end = 1 + TOLERANCE if upper else 1 - TOLERANCE
         return {"margin": Claim(kind, true / end, TOLERANCE), "claim": Claim(kind, true, TOLERANCE)}
-    return {"margin": Claim(kind, 2 * true, abs(true)), "claim": Claim(kind, true, abs(true) / 2)}
+    return {"margin": Claim(kind, 1.25 * true, abs(true)), "claim": Claim(kind, true, abs(true) / 2)}

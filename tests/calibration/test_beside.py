@@ -17,7 +17,7 @@ from monitor.calibration.bench import Bench
 from monitor.calibration.beside import also
 from monitor.calibration.experiments import EXPERIMENTS, refusals
 from monitor.calibration.inventories import scaled
-from monitor.calibration.mixing import declarations, mixing_in_full
+from monitor.calibration.mixing import claims_of, declarations, mixing_in_full
 from monitor.calibration.network import MIXING
 from monitor.calibration.refits import refitted_prior
 from monitor.calibration.rows import Row
@@ -25,6 +25,8 @@ from monitor.calibration.runner import run
 from monitor.calibration.shares import expected_share, share_claim, shared_truth, true_share
 from monitor.calibration.source_strength import source_strength
 from monitor.calibration.worlds import draw_truth, right_world, solve_stated, stream, with_values
+from monitor.compare.statistics import Estimate
+from monitor.compare.verdict import CONTRADICTED, SUPPORTED, change_answer, level_answer
 
 QUICK = ("share claims", "source strength", "undated source strength")
 OTHERS = {name: "not in the short version" for name in EXPERIMENTS if name not in QUICK}
@@ -165,9 +167,26 @@ def test_declared_errors_widen_the_interval_and_leave_the_estimate(bench: Bench)
         assert {d[kind]["drawn"]["truth"] for d in (none, own, true)} == {none[kind]["drawn"]["truth"]}  # type: ignore[index]
     # a share has its transport error cancelled, whatever is declared
     assert none["share"] == own["share"] == true["share"]  # type: ignore[index]
-    for kind in ("change", "trend"):
-        claims = none[kind]  # type: ignore[index]
-        assert claims["margin"]["truth"] == claims["claim"]["truth"] < 0
+
+
+@pytest.mark.parametrize("kind", ["level", "change", "trend", "share"])
+@pytest.mark.parametrize("half", [0.13, 0.19])
+@pytest.mark.parametrize("upper", [True, False])
+def test_a_claim_at_its_margin_is_supported_just_when_the_interval_leaves_the_truth(
+    kind: str, half: float, upper: bool
+) -> None:
+    """Nothing but the side of the miss decides, however wide the interval (± `half` of the truth) is."""
+    true = {"level": 1e7, "share": 0.5}.get(kind, -0.1)
+    claims = claims_of(kind, true, upper)
+    answer = level_answer if kind in ("level", "share") else change_answer
+    for off in (-1.1, -0.9, 0.0, 0.9, 1.1):
+        low, high = sorted(true * (1 + half * (off + end)) for end in (-1, 1))
+        estimate = Estimate((low + high) / 2, (high - low) / 3.92, low, high)
+        margin, claim = (answer(estimate, claims[c].value, claims[c].width) for c in ("margin", "claim"))
+        # beyond the margin is further out, or towards the claimed level from the end that is tolerated
+        beyond = (off < -1 if upper else off > 1) if kind in ("level", "share") else off > 1
+        assert (margin == SUPPORTED) == beyond
+        assert (claim == CONTRADICTED) == (kind in ("change", "trend") and off < -1)
 
 
 def test_a_city_whose_whole_signal_is_a_fifth_lower_reads_a_fifth_lower(bench: Bench) -> None:
