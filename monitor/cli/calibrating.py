@@ -90,10 +90,9 @@ def _maker(
     if data is None or start is None or end is None:
         raise UsageError("a city of your own needs its data", expected="--data, --from and --to")
     from monitor.calibration.own_network import archived_network, take_in
-    from monitor.cli.running import as_interval
     from monitor.service.run import RunOptions
 
-    interval = as_interval(start, end)
+    interval = opt.as_interval(start, end)
     take_in(city, interval, data, workdir, RunOptions())
     return partial(archived_network, city, interval, workdir, species)
 

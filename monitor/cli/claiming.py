@@ -179,38 +179,22 @@ def _text(value: object) -> str:
 
 
 @claims.command()
-@opt.CITY
-@opt.DATES
-@opt.FOLDERS
+@opt.of_a_run
 @AS_OF
-@opt.HOW
 @opt.SPEECH
-def evaluate(
-    city: Path,
-    start: datetime,
-    end: datetime,
-    data: Path,
-    workdir: Path,
-    as_of: datetime | None,
-    window_days: float | None,
-    keep_going: bool,
-    again: bool,
-    as_json: bool,
-) -> int:
+def evaluate(asked: opt.Asked, as_of: datetime | None, as_json: bool) -> int:
     """Judge the claims of a city from the data of one interval, as `monitor run` does.
 
     A verdict is final on a declared date of its claim: the day is the end of the interval, or --as-of.
     """
-    from monitor.cli.running import as_interval
     from monitor.service.claim_files import load_claim_files
     from monitor.service.evaluation import family_text
     from monitor.service.pipeline import run_interval
-    from monitor.service.run import RunOptions
 
-    load_claim_files(city)  # without claims there is nothing to judge
+    load_claim_files(asked.city)  # without claims there is nothing to judge
     with progress() as watch:
-        options = RunOptions(window_days, keep_going, again, as_of=_day(as_of), progress=watch)
-        outcome = run_interval(city, as_interval(start, end), data, workdir, options)
+        options = asked.options(watch, as_of=_day(as_of))
+        outcome = run_interval(asked.city, asked.interval, asked.data, asked.workdir, options)
     if not outcome.verdicts:
         raise InputError(
             "no claim is about a time that these data hold",

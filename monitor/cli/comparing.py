@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_table, progress
-from monitor.cli.running import as_interval, as_options
 from monitor.errors import UsageError
 from monitor.service.logs import redact
 
 
 @click.command()
-@opt.CITY
-@opt.DATES
-@opt.FOLDERS
-@opt.HOW
+@opt.of_a_run
 @click.option("--table", type=str, default=None, help="One more table, below --data.")
 @click.option("--reader", default=None, help="Its reader, such as c40-tidy.")
 @click.option("--place", default=None, help="Name or code of the city in it.")
 @click.option("--region", default=None, help="The region that the city is; the first if absent.")
 @opt.SPEECH
 def compare(
-    city: Path,
-    start: datetime,
-    end: datetime,
-    data: Path,
-    workdir: Path,
-    window_days: float | None,
-    keep_going: bool,
-    again: bool,
+    asked: opt.Asked,
     table: str | None,
     reader: str | None,
     place: str | None,
@@ -49,19 +36,20 @@ def compare(
     """
     from monitor.service.ledgers import compare_ledgers, given_table
 
-    interval, more = as_interval(start, end), []
+    more = []
     if table is not None:
         if reader is None or place is None:
             raise UsageError("--table needs --reader and --place", remedy="see docs/tables.md")
-        more.append(given_table(city, table, reader, place, region))
+        more.append(given_table(asked.city, table, reader, place, region))
     with progress() as watch:
-        options = as_options(window_days, keep_going, again, watch)
-        found = compare_ledgers(city, interval, data, workdir, options, tables=more)
+        found = compare_ledgers(
+            asked.city, asked.interval, asked.data, asked.workdir, asked.options(watch), tables=more
+        )
     if as_json:
         print_json(found)
         return 0
     print_table(
-        f"{found['city']} {interval}: two ledgers",
+        f"{found['city']} {asked.interval}: two ledgers",
         (
             "region",
             "sector",

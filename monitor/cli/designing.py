@@ -11,7 +11,6 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_table, progress
-from monitor.cli.running import as_interval
 from monitor.errors import UsageError
 
 
@@ -58,7 +57,7 @@ def design(
 
     if (start is None) != (end is None):
         raise UsageError("--from and --to come together")
-    interval = as_interval(start, end) if start is not None and end is not None else None
+    interval = opt.as_interval(start, end) if start is not None and end is not None else None
     request = DesignRequest(target=target, species=species, interval=interval, add=add, picture=picture)
     with progress() as watch:
         found = design_network(city, candidates, data, request, watch)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from monitor.domain import parse_utc
+from monitor.domain import Interval, parse_utc
 from monitor.errors import UsageError
+
+if TYPE_CHECKING:
+    from monitor.service.run import RunOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -65,7 +70,7 @@ WORKDIR = click.option(
 FOLDERS = _chain(
     click.option("--data", type=PATH, required=True, help="Folder below which the sources lie."), WORKDIR
 )
-HOW = _chain(
+_HOW = _chain(
     click.option(
         "--window-days",
         type=float,
@@ -77,3 +82,40 @@ HOW = _chain(
     ),
     click.option("--again", is_flag=True, help="Do every step again, even a done one."),
 )
+
+
+def as_interval(start: datetime, end: datetime) -> Interval:
+    """[start, end); `UsageError` when it is empty."""
+    if not start < end:
+        raise UsageError("--to must come after --from", found=f"{start.isoformat()} … {end.isoformat()}")
+    return Interval(start, end)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A city, an interval and how it is to be run, as the command line has them."""
+
+    city: Path
+    interval: Interval
+    data: Path
+    workdir: Path
+    window_days: float | None
+    keep_going: bool
+    again: bool
+
+    def options(self, watch: Callable[[str], None] | None, *, as_of: date | None = None) -> RunOptions:
+        """The options of a run."""
+        from monitor.service.run import RunOptions
+
+        return RunOptions(self.window_days, self.keep_going, self.again, as_of=as_of, progress=watch)
+
+
+def of_a_run(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the arguments and options of a run, as one `Asked` before its own."""
+
+    @wraps(command)
+    def call(*, city: Path, start: datetime, end: datetime, data: Path, workdir: Path, **more: Any) -> int:
+        how = {field.name: more.pop(field.name) for field in fields(Asked)[4:]}
+        return command(Asked(city, as_interval(start, end), data, workdir, **how), **more)
+
+    return _chain(CITY, DATES, FOLDERS, _HOW)(call)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,58 +10,25 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import error_text, print_json, print_outcome, print_sealed, print_table, progress
-from monitor.domain import Interval
-from monitor.errors import MonitorError, UsageError
+from monitor.errors import MonitorError
 from monitor.service.logs import redact
 
 if TYPE_CHECKING:
-    from monitor.service.run import RunOptions
-
-
-def as_options(
-    window_days: float | None, keep_going: bool, again: bool, watch: Callable[[str], None] | None
-) -> RunOptions:
-    """The options of a run, as the command line has them."""
-    from monitor.service.run import RunOptions
-
-    return RunOptions(window_days=window_days, keep_going=keep_going, again=again, progress=watch)
-
-
-def as_interval(start: datetime, end: datetime) -> Interval:
-    """[start, end); `UsageError` when it is empty."""
-    if not start < end:
-        raise UsageError("--to must come after --from", found=f"{start.isoformat()} … {end.isoformat()}")
-    return Interval(start, end)
+    pass
 
 
 @click.command()
-@opt.CITY
-@opt.DATES
-@opt.FOLDERS
-@opt.HOW
+@opt.of_a_run
 @opt.SPEECH
-def run(
-    city: Path,
-    start: datetime,
-    end: datetime,
-    data: Path,
-    workdir: Path,
-    window_days: float | None,
-    keep_going: bool,
-    again: bool,
-    as_json: bool,
-) -> int:
+def run(asked: opt.Asked, as_json: bool) -> int:
     """Answer for one city and one interval: ingest, invert, publish.
 
     A step that was done before from the same inputs is not done again.
     """
     from monitor.service.pipeline import run_interval
 
-    interval = as_interval(start, end)
     with progress() as watch:
-        outcome = run_interval(
-            city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
-        )
+        outcome = run_interval(asked.city, asked.interval, asked.data, asked.workdir, asked.options(watch))
     if as_json:
         print_sealed(outcome.as_json())
     else:
@@ -72,24 +38,10 @@ def run(
 
 
 @click.command()
-@opt.CITY
-@opt.DATES
+@opt.of_a_run
 @click.option("--every", "every_days", type=float, required=True, help="Length of an interval [d].")
-@opt.FOLDERS
-@opt.HOW
 @opt.SPEECH
-def backfill(
-    city: Path,
-    start: datetime,
-    end: datetime,
-    every_days: float,
-    data: Path,
-    workdir: Path,
-    window_days: float | None,
-    keep_going: bool,
-    again: bool,
-    as_json: bool,
-) -> int:
+def backfill(asked: opt.Asked, every_days: float, as_json: bool) -> int:
     """Run the consecutive whole intervals from --from to --to, oldest first.
 
     An interval that fails does not stop the later ones; the exit code is that of the first failure.
@@ -98,13 +50,11 @@ def backfill(
     from monitor.service.jobs import scheduled_intervals
     from monitor.service.pipeline import run_interval
 
-    whole, code = as_interval(start, end), 0
+    whole, code = asked.interval, 0
     for interval in scheduled_intervals(whole.start, every_days, whole.end):
         try:
             with progress() as watch:
-                outcome = run_interval(
-                    city, interval, data, workdir, as_options(window_days, keep_going, again, watch)
-                )
+                outcome = run_interval(asked.city, interval, asked.data, asked.workdir, asked.options(watch))
             code = code or outcome.exit_code
             if as_json:
                 print_sealed(outcome.as_json(), lines=True)
@@ -127,7 +77,7 @@ def publish(city: Path, start: datetime, end: datetime, workdir: Path, as_json: 
     """Write the report of an archived answer again and put it before the readers."""
     from monitor.service.pipeline import republish
 
-    report = republish(city, as_interval(start, end), workdir)
+    report = republish(city, opt.as_interval(start, end), workdir)
     if as_json:
         print_json({"report": str(report)})
     else:
@@ -146,9 +96,10 @@ def demo(out: Path, seed: int, as_json: bool) -> int:
     methane that no inventory holds.  The last table holds the verdicts against that truth.
     """
     from monitor.service.demo import run_demo
+    from monitor.service.run import RunOptions
 
     with progress() as watch:
-        outcome, checks = run_demo(out, seed, as_options(None, False, False, watch))
+        outcome, checks = run_demo(out, seed, RunOptions(progress=watch))
     if as_json:
         shown = outcome.as_json()
         print_sealed({key: shown[key] for key in ("verdicts", "sources", "figures", "report")})

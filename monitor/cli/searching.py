@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import dates, number, print_json, print_table, progress, span
-from monitor.cli.running import as_interval, as_options
 from monitor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,22 +16,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@opt.CITY
-@opt.DATES
-@opt.FOLDERS
-@opt.HOW
+@opt.of_a_run
 @opt.SPEECH
-def sources(
-    city: Path,
-    start: datetime,
-    end: datetime,
-    data: Path,
-    workdir: Path,
-    window_days: float | None,
-    keep_going: bool,
-    again: bool,
-    as_json: bool,
-) -> int:
+def sources(asked: opt.Asked, as_json: bool) -> int:
     """Look for sources that are in no inventory, and say what would have been found.
 
     The run is that of `monitor run`; a step that was done before is not done again.
@@ -42,18 +26,16 @@ def sources(
     from monitor.config import load_city
     from monitor.service.pipeline import run_interval
 
-    interval = as_interval(start, end)
-    if not load_city(city).scan:
+    if not load_city(asked.city).scan:
         raise ConfigError(
             "the city file asks for no search for sources",
             expected="a [[scan]] table with the species to look at",
             found="none",
-            where=str(city),
+            where=str(asked.city),
             remedy='add [[scan]] and species = "ch4"',
         )
     with progress() as watch:
-        options = as_options(window_days, keep_going, again, watch)
-        outcome = run_interval(city, interval, data, workdir, options)
+        outcome = run_interval(asked.city, asked.interval, asked.data, asked.workdir, asked.options(watch))
     if as_json:
         print_json(_as_json(outcome))
     else:
