@@ -21,7 +21,8 @@ import numpy as np
 import openpyxl
 import xarray as xr
 
-from monitor.errors import SourceFormatError
+from monitor import units
+from monitor.errors import SourceFormatError, UnitError
 from monitor.ingest.readers import _common as common
 from monitor.inventory import InventoryRow, Refused, inventory_table
 
@@ -42,6 +43,8 @@ BROKEN = "not as many fields as columns"
 NO_NUMBER = "an amount that is no number"
 NO_YEAR = "no year"
 NO_PLACE = "no place"
+NO_SECTOR = "an unknown sector"
+NO_UNIT = "no unit, or an unknown one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +218,45 @@ def require_column(header: Sequence[str], path: Path, expected: str, *names: str
     return found
 
 
+def require_columns(header: Sequence[str], path: Path, expected: str, *names: str) -> None:
+    """Every column of `names`, in small letters, is there; errors of `require_column`."""
+    for name in names:
+        require_column(header, path, expected, name)
+
+
+def ensure_units(records: Iterable[Record], column: str, path: Path) -> None:
+    """Raise the `UnitError` of the first line when no line has a unit that we know."""
+    failure: UnitError | None = None
+    for record in records:
+        try:
+            units.table_unit(record.text(column), where=f"{path}, line {record.line}")
+        except UnitError as error:
+            failure = failure or error
+        else:
+            return
+    if failure is not None:
+        raise failure
+
+
+def is_year(text: str) -> bool:
+    """Whether the text is a year of our time."""
+    return re.fullmatch(r"(19|20)\d\d", text) is not None
+
+
+def or_nothing(made: list[InventoryRow | Refused], record: Record) -> list[InventoryRow | Refused]:
+    """What was made of a line, which is refused as a whole where that is no row."""
+    if any(isinstance(one, InventoryRow) for one in made):
+        return made
+    return [*made, Refused(record.line, NO_AMOUNT)]
+
+
 def finish(
-    path: Path, title: str, rows: list[InventoryRow], refused: list[Refused], notes: Iterable[str] = ()
+    path: Path, title: str, made: Iterable[InventoryRow | Refused], notes: Iterable[str] = ()
 ) -> xr.Dataset:
-    """The dataset; `rows_read` are the lines used and those refused whole."""
+    """The dataset of what was made of the lines; `rows_read` are those used and those refused whole."""
+    rows, refused = list[InventoryRow](), list[Refused]()
+    for one in made:
+        rows.append(one) if isinstance(one, InventoryRow) else refused.append(one)
     if not rows and not refused:
         raise SourceFormatError("the table holds no row", expected=title, where=str(path))
     used = {row.line for row in rows}

@@ -11,7 +11,6 @@ Traps:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,6 @@ _EXPECTED = "the tidy C40 table (City, Boundary, Year_calendar, gpc_refno, emiss
 _KEY = ("City", "Country", "Boundary", "Year_calendar", "gpc_refno", "gas")
 REPEAT = "repeats an emission beside another variable"
 CONTRADICTION = "contradicts the line it repeats"
-NO_SECTOR = "an unknown sector"
-NO_UNIT = "no unit, or an unknown one"
 
 
 def read(path: Path, context: ReadContext) -> xr.Dataset:
@@ -43,9 +40,9 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
         When no line states a unit that we know.
     """
     header, records, refused = table.read_records(path, _EXPECTED)
-    for name in (*_KEY, "emissions", "units", "Variable_name", "Variable_value"):
-        table.require_column(header, path, _EXPECTED, name.lower())
-    ensure_units(records, "units", path)
+    needed = (*_KEY, "emissions", "units", "Variable_name", "Variable_value")
+    table.require_columns(header, path, _EXPECTED, *map(str.lower, needed))
+    table.ensure_units(records, "units", path)
     first: dict[tuple[str, ...], table.Record] = {}
     beside: dict[tuple[str, ...], dict[str, float]] = {}
     for record in records:
@@ -58,25 +55,8 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
                 record.text("units"),
             )
             refused.append(Refused(record.line, REPEAT if same else CONTRADICTION, f"line {known.line}"))
-    rows: list[InventoryRow] = []
-    for key, record in first.items():
-        made = _row(record, beside[key])
-        (rows if isinstance(made, InventoryRow) else refused).append(made)  # type: ignore[arg-type]
-    return table.finish(path, "C40 city inventories, tidy", rows, refused)
-
-
-def ensure_units(records: list[table.Record], column: str, path: Path) -> None:
-    """Raise the `UnitError` of the first line when no line has a unit that we know."""
-    failure: UnitError | None = None
-    for record in records:
-        try:
-            units.table_unit(record.text(column), where=f"{path}, line {record.line}")
-        except UnitError as error:
-            failure = failure or error
-        else:
-            return
-    if failure is not None:
-        raise failure
+    made = [_row(record, beside[key]) for key, record in first.items()]
+    return table.finish(path, "C40 city inventories, tidy", [*refused, *made])
 
 
 def _row(record: table.Record, beside: dict[str, float]) -> InventoryRow | Refused:
@@ -86,13 +66,13 @@ def _row(record: table.Record, beside: dict[str, float]) -> InventoryRow | Refus
         sector = gpc_sector(code)
         found = table.amount(record.cells["emissions"])
     except UnitError:
-        return Refused(record.line, NO_UNIT, record.text("units"))
+        return Refused(record.line, table.NO_UNIT, record.text("units"))
     except InputError:
-        return Refused(record.line, NO_SECTOR, code)
+        return Refused(record.line, table.NO_SECTOR, code)
     except ValueError as error:
         return Refused(record.line, table.NO_NUMBER, str(error))
     stated = record.text("gas").lower()
-    if not re.fullmatch(r"(19|20)\d\d", record.text("Year_calendar")):
+    if not table.is_year(record.text("Year_calendar")):
         return Refused(record.line, table.NO_YEAR, record.text("Year_calendar"))
     if found is None or not record.text("City"):
         return Refused(record.line, table.NO_AMOUNT if found is None else table.NO_PLACE)

@@ -47,19 +47,15 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     for name in ("City", "Year_calendar", "Boundary", "Population", "Area", *sectors.codes("gpc"), *TOTALS):
         table.require_column(header, path, _EXPECTED, name.lower())
     records, refused = table.sheet_records(sheet, 1, header)
-    rows: list[InventoryRow] = []
-    for record in records:
-        made, bad = _rows(record)
-        rows += made
-        refused += bad
-    return table.finish(path, "C40 city inventories", rows, refused, ["derived columns and credits left out"])
+    made = [*refused, *(one for record in records for one in _rows(record))]
+    return table.finish(path, "C40 city inventories", made, ["derived columns and credits left out"])
 
 
-def _rows(record: table.Record) -> tuple[list[InventoryRow], list[Refused]]:
+def _rows(record: table.Record) -> list[InventoryRow | Refused]:
     if not record.text("City"):
-        return [], [Refused(record.line, table.EMPTY if not record.text("Year_calendar") else table.NO_PLACE)]
-    if not re.fullmatch(r"(19|20)\d\d", record.text("Year_calendar")):
-        return [], [Refused(record.line, table.NO_YEAR, record.text("Year_calendar"))]
+        return [Refused(record.line, table.EMPTY if not record.text("Year_calendar") else table.NO_PLACE)]
+    if not table.is_year(record.text("Year_calendar")):
+        return [Refused(record.line, table.NO_YEAR, record.text("Year_calendar"))]
     start, end = period(record.text("Year"))
     common = {
         "place": record.text("City"),
@@ -74,19 +70,19 @@ def _rows(record: table.Record) -> tuple[list[InventoryRow], list[Refused]]:
         "line": record.line,
         "gas": "co2e",
     }
-    rows, refused = [], []
+    made: list[InventoryRow | Refused] = []
     land = isinstance(record.cells.get("V.2"), int | float)
     for column in (*sectors.codes("gpc"), *TOTALS):
         try:
             found = table.amount(record.cells.get(column))
         except ValueError as error:
-            refused.append(Refused(record.line, table.NO_NUMBER, str(error), column))
+            made.append(Refused(record.line, table.NO_NUMBER, str(error), column))
             continue
         if found is not None:
             sector = _sector(column)
             sector |= {"biogenic": land and column != "BASIC"} if column in TOTALS else {}
-            rows.append(InventoryRow(**common, **sector, **_amount(found), column=column))  # type: ignore[arg-type]
-    return rows, refused if rows else [*refused, Refused(record.line, table.NO_AMOUNT)]
+            made.append(InventoryRow(**common, **sector, **_amount(found), column=column))  # type: ignore[arg-type]
+    return table.or_nothing(made, record)
 
 
 def _amount(found: tuple[float, str, str]) -> dict[str, object]:

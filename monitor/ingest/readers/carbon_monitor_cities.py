@@ -13,7 +13,6 @@ Traps:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import xarray as xr
@@ -21,11 +20,12 @@ import xarray as xr
 from monitor import units
 from monitor.errors import UnitError
 from monitor.ingest.readers import _table as table
-from monitor.ingest.readers.c40_tidy import NO_SECTOR, NO_UNIT, ensure_units
 from monitor.inventory import InventoryRow, Refused
 from monitor.plugins import ReadContext, Reader
 
 _EXPECTED = "Carbon Monitor Cities as a table (city_name, locode, year, sector, gas_name, emissions_value, …)"
+#: The columns that tell lines apart.
+_KEY = ("locode", "city_name", "year", "sector", "gas_name")
 #: What each sector holds, in GPC's terms.
 SECTORS = {
     "Residential": "I.1.1 I.2.1",
@@ -48,30 +48,27 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
         When no line states a unit that we know.
     """
     header, records, refused = table.read_records(path, _EXPECTED)
-    for name in ("city_name", "locode", "year", "sector", "gas_name", "emissions_value", "emissions_units"):
-        table.require_column(header, path, _EXPECTED, name)
-    ensure_units(records, "emissions_units", path)
-    rows: list[InventoryRow] = []
+    table.require_columns(header, path, _EXPECTED, *_KEY, "emissions_value", "emissions_units")
+    table.ensure_units(records, "emissions_units", path)
+    made: list[InventoryRow | Refused] = [*refused]
     seen: dict[tuple[str, ...], int] = {}
     for record in records:
-        key = tuple(record.text(name) for name in ("locode", "city_name", "year", "sector", "gas_name"))
-        first = seen.setdefault(key, record.line)
-        made = _row(record) if first == record.line else Refused(record.line, TWICE, f"line {first}")
-        (rows if isinstance(made, InventoryRow) else refused).append(made)  # type: ignore[arg-type]
-    return table.finish(path, "Carbon Monitor Cities", rows, refused)
+        first = seen.setdefault(tuple(map(record.text, _KEY)), record.line)
+        made.append(_row(record) if first == record.line else Refused(record.line, TWICE, f"line {first}"))
+    return table.finish(path, "Carbon Monitor Cities", made)
 
 
 def _row(record: table.Record) -> InventoryRow | Refused:
     sector = record.text("sector")
     if sector not in SECTORS:
-        return Refused(record.line, NO_SECTOR, sector)
-    if not re.fullmatch(r"(19|20)\d\d", record.text("year")):
+        return Refused(record.line, table.NO_SECTOR, sector)
+    if not table.is_year(record.text("year")):
         return Refused(record.line, table.NO_YEAR, record.text("year"))
     try:
         factor, gas = units.table_unit(record.text("emissions_units"))
         found = table.amount(record.cells["emissions_value"])
     except UnitError:
-        return Refused(record.line, NO_UNIT, record.text("emissions_units"))
+        return Refused(record.line, table.NO_UNIT, record.text("emissions_units"))
     except ValueError as error:
         return Refused(record.line, table.NO_NUMBER, str(error))
     if record.text("gas_name") != "CO2" or gas not in (None, "co2"):

@@ -129,12 +129,8 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
         columns[role] = table.require_column(header, path, _EXPECTED, *_DESCRIPTIONS[role])
     totals = {one: name for one in TOTALS if (name := table.find_column(header, *one.names)) is not None}
     _ensure_unit(header, totals, path)
-    rows: list[InventoryRow] = []
-    for record in records:
-        made, bad = _rows(record, columns, totals)
-        rows += made
-        refused += bad
-    return table.finish(path, "CDP city-wide emissions", rows, refused)
+    made = [*refused, *(one for record in records for one in _rows(record, columns, totals))]
+    return table.finish(path, "CDP city-wide emissions", made)
 
 
 def _ensure_unit(header: list[str], totals: dict[_Total, str], path: Path) -> None:
@@ -151,19 +147,19 @@ def _ensure_unit(header: list[str], totals: dict[_Total, str], path: Path) -> No
 
 def _rows(
     record: table.Record, columns: dict[str, str | None], totals: dict[_Total, str]
-) -> tuple[list[InventoryRow], list[Refused]]:
+) -> list[InventoryRow | Refused]:
     found, refused = _amounts(record, totals)
     if not found:
         stated = [record.text(columns[role]) for role in ("year", "protocol", "gases")]
         empty = not any(text not in ("", "-") for text in stated)
-        return [], [*refused, Refused(record.line, NO_INVENTORY if empty else table.NO_AMOUNT)]
+        return [*refused, Refused(record.line, NO_INVENTORY if empty else table.NO_AMOUNT)]
     dates = period(record.text(columns["year"]))
     if dates is None:
-        return [], [Refused(record.line, table.NO_YEAR, record.text(columns["year"]))]
+        return [Refused(record.line, table.NO_YEAR, record.text(columns["year"]))]
     basic = "BASIC" in record.text(columns["scopes"])
     common = _common(record, columns) | {"line": record.line, "start": dates[0], "end": dates[1]}
     if not common["place"]:
-        return [], [Refused(record.line, table.NO_PLACE)]
+        return [Refused(record.line, table.NO_PLACE)]
     rows = [
         InventoryRow(
             **common,  # type: ignore[arg-type]
@@ -179,7 +175,7 @@ def _rows(
         )
         for one, value in found.items()
     ]
-    return rows, refused
+    return [*rows, *refused]
 
 
 def _amounts(record: table.Record, totals: dict[_Total, str]) -> tuple[dict[_Total, float], list[Refused]]:

@@ -24,7 +24,6 @@ import xarray as xr
 from monitor import sectors, units
 from monitor.errors import InputError, SourceFormatError, UnitError
 from monitor.ingest.readers import _table as table
-from monitor.ingest.readers.c40_tidy import NO_SECTOR
 from monitor.ingest.readers.c40_workbook import gpc_sector
 from monitor.inventory import InventoryRow, Refused
 from monitor.plugins import ReadContext, Reader
@@ -80,12 +79,8 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     gases = _gas_columns(header, path)
     about = _about(path)
     records, refused = table.sheet_records(sheet, header_row, header)
-    rows: list[InventoryRow] = []
-    for record in records:
-        made, bad = _rows(record, columns, gases, about)
-        rows += made
-        refused += bad
-    return table.finish(path, f"eCRF of {about['place']}", rows, refused)
+    made = [*refused, *(one for record in records for one in _rows(record, columns, gases, about))]
+    return table.finish(path, f"eCRF of {about['place']}", made)
 
 
 def _header(sheet: list[tuple[object, ...]], path: Path) -> tuple[int, list[str]]:
@@ -163,17 +158,17 @@ def _rows(
     columns: dict[str, str | None],
     gases: dict[str, tuple[str, bool, bool, float, str]],
     about: dict[str, object],
-) -> tuple[list[InventoryRow], list[Refused]]:
+) -> list[InventoryRow | Refused]:
     year = record.text(columns["year"]) or str(about["year"])
-    if not re.fullmatch(r"(19|20)\d\d", year):
-        return [], [Refused(record.line, table.NO_YEAR, year)]
+    if not table.is_year(year):
+        return [Refused(record.line, table.NO_YEAR, year)]
     sector = _sector(record, columns)
     if sector is None:
         named = f"{record.text(columns['sector'])}, {record.text(columns['subsector'])}"
-        return [], [Refused(record.line, NO_SECTOR, named)]
+        return [Refused(record.line, table.NO_SECTOR, named)]
     stated = _scope(record, columns)
     if stated and str(stated) != sector["scope"]:
-        return [], [Refused(record.line, OTHER_SCOPE, f"{sector['sector']} is scope {sector['scope']}")]
+        return [Refused(record.line, OTHER_SCOPE, f"{sector['sector']} is scope {sector['scope']}")]
     fuel, note = record.text(columns["fuel"]), record.text(columns["note"])
     label = f"{sector['label']}, {fuel}" if fuel else sector["label"]
     common = {**about, **sector, "label": label, "year": int(year), "line": record.line, "remark": note}
@@ -190,22 +185,20 @@ def _rows(
             amount = {"value": factor * found[0], "notation": found[1], "is_total": is_sum and bool(rows)}
             rows.append(InventoryRow(**{**common, **of_gas, **amount}))  # type: ignore[arg-type]
     if not rows and not refused:
-        return _keyed(record, columns["key"], common)
-    return rows, refused if rows else [*refused, Refused(record.line, table.NO_AMOUNT)]
+        return [_keyed(record, columns["key"], common)]
+    return table.or_nothing([*rows, *refused], record)
 
 
-def _keyed(
-    record: table.Record, column: str | None, common: dict[str, object]
-) -> tuple[list[InventoryRow], list[Refused]]:
+def _keyed(record: table.Record, column: str | None, common: dict[str, object]) -> InventoryRow | Refused:
     """The row of a notation key that stands in place of all amounts."""
     try:
         found = table.amount(record.text(column))
     except ValueError:
         found = None
     if found is None or not found[1]:
-        return [], [Refused(record.line, table.NO_AMOUNT, record.text(column))]
+        return Refused(record.line, table.NO_AMOUNT, record.text(column))
     keyed = {"gas": "co2e", "value": np.nan, "notation": found[1], "column": column}
-    return [InventoryRow(**{**common, **keyed})], []  # type: ignore[arg-type]
+    return InventoryRow(**{**common, **keyed})  # type: ignore[arg-type]
 
 
 def _scope(record: table.Record, columns: dict[str, str | None]) -> int:

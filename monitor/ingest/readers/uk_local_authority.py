@@ -13,7 +13,6 @@ Traps:
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import xarray as xr
@@ -79,14 +78,13 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     """
     header, records, refused = table.read_records(path, _EXPECTED)
     code, name = "local-authority-code", "official-name"
-    for column in ("Year", code, name):
-        table.require_column(header, path, _EXPECTED, column.lower())
+    table.require_columns(header, path, _EXPECTED, "year", code, name)
     factors = _factors(header, path)
     people, area = (table.find_column(header, c) for c in ("population:000s", "area:km2"))
-    rows: list[InventoryRow] = []
+    made: list[InventoryRow | Refused] = [*refused]
     for record in records:
-        if not re.fullmatch(r"(19|20)\d\d", record.text("Year")):
-            refused.append(Refused(record.line, table.NO_YEAR, record.text("Year")))
+        if not table.is_year(record.text("Year")):
+            made.append(Refused(record.line, table.NO_YEAR, record.text("Year")))
             continue
         contains = record.text(code) in CONTAINERS
         common: dict[str, object] = {
@@ -101,12 +99,8 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
             "year": int(record.text("Year")),
             "line": record.line,
         }
-        made, bad = _rows(record, common, factors, contains)
-        rows += made
-        refused += bad
-    return table.finish(
-        path, "UK local authority emissions", rows, refused, ["per person and per km² left out"]
-    )
+        made += _rows(record, common, factors, contains)
+    return table.finish(path, "UK local authority emissions", made, ["per person and per km² left out"])
 
 
 def _factors(header: list[str], path: Path) -> dict[str, tuple[str, float, str]]:
@@ -130,18 +124,18 @@ def _rows(
     common: dict[str, object],
     factors: dict[str, tuple[str, float, str]],
     contains: bool,
-) -> tuple[list[InventoryRow], list[Refused]]:
-    rows, refused = [], []
+) -> list[InventoryRow | Refused]:
+    made: list[InventoryRow | Refused] = []
     for name, (column, factor, gas) in factors.items():
         scope, codes = SECTORS[name]
         try:
             found = table.amount(record.cells[column])
         except ValueError as error:
-            refused.append(Refused(record.line, table.NO_NUMBER, str(error), column))
+            made.append(Refused(record.line, table.NO_NUMBER, str(error), column))
             continue
         if found is None:
             continue
-        rows.append(
+        made.append(
             InventoryRow(
                 **common,  # type: ignore[arg-type]
                 scope=scope,
@@ -155,7 +149,7 @@ def _rows(
                 column=column,
             )
         )
-    return rows, refused if rows else [*refused, Refused(record.line, table.NO_AMOUNT)]
+    return table.or_nothing(made, record)
 
 
 READER = Reader("uk-local-authority", "table", read, "UK local authority CO2 emissions, kt CO2")
