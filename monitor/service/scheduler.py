@@ -183,8 +183,6 @@ def _tick_city(service: Service, city: str, stop: Stop, report: Report) -> Tick:
         return Tick(failed=((city, None, redact(str(plan))),), codes=(plan.status,))
     for failure in plan["failures"]:
         report("file refused", {"city": city, **failure})
-    for text in plan["missing"]:
-        report("source missing", {"city": city, "reason": text})
     codes = [int(failure["exit_code"]) for failure in plan["failures"]]
     done, failed = [], []
     for start, end in plan["due"]:
