@@ -130,7 +130,10 @@ def _wider(records: Records, kind: str, path: tuple[str, ...]) -> Part:
 
 def _refitted(records: Records) -> list[Part]:
     name = "prior, refitted"
-    found = []
+    found = [
+        counted(f"as stated, {kind}: interval covers", _held(records, name, "as stated", kind), *COVERED)
+        for kind in kinds_of(records, name, "as stated")
+    ]
     for case in ("doubled", "holds the claim"):
         for kind in kinds_of(records, name, "as stated"):
             before, after = (column(records, name, c, kind) for c in ("as stated", case))
@@ -149,7 +152,7 @@ def _refitted(records: Records) -> list[Part]:
                     moves.size,
                 ),
                 counted(f"{about}: interval covers", [covered(a) for a in after], *COVERED),
-                counted(f"{about}: a yes that became a no, or a no a yes", turned, 0, 0),
+                told(f"{about}: a yes that became a no, or a no a yes", turned),
             ]
     return found
 

@@ -185,13 +185,7 @@ EXPERIMENTS: Mapping[str, Callable[[Bench, Streams], Record]] = {
 
 
 #: Experiments that are done on one city of so many only: they are slow, and have no target.
-EVERY: Mapping[str, int] = {
-    "right model, fitted": 4,
-    "wrong model, claims": 4,
-    "undated source strength": 4,
-    "mixing in full": 4,
-    "prior, refitted": 4,
-}
+EVERY: Mapping[str, int] = {"right model, fitted": 4, "wrong model, claims": 4}
 
 
 def refusals(network: Network) -> dict[str, str]:
