@@ -5,6 +5,9 @@ OUT ?= demo-output
 SEED ?=
 ARGS ?=
 
+# The table of the controlled release in the folder of real data that MONITOR_REAL_DATA names.
+RELEASE := inversions/ginninderra-release-1/GA-inversion-data-1.csv
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -53,6 +56,7 @@ bench: $(BENCH) ## Run a case of the benchmarks against its targets (ARGS="case 
 
 calibration: $(READY) ## Prove how often verdicts are right (some 40 minutes; SEED=number)
 	@$(BIN)/monitor calibrate $(if $(SEED),--seed $(SEED)) --workdir build $(ARGS)
+	@$(if $(MONITOR_REAL_DATA),$(BIN)/monitor calibrate --release $(MONITOR_REAL_DATA)/$(RELEASE) --seed 20150527 --workdir build)
 
 lint: $(READY) ## Check style, formatting, types and the layers
 	@$(BIN)/ruff check .

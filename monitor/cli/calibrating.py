@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     default=None,
     help="Results of an earlier run, by other code, that are not done again; the page tells them apart.",
 )
+@click.option(
+    "--release",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Table of a controlled release that is evaluated instead, with its drawings in the workdir.",
+)
 @click.option("--page", type=opt.PATH, default=None, help="Also write the page, with images/ beside it.")
 @opt.WORKDIR
 @opt.SPEECH
@@ -45,6 +51,7 @@ def calibrate(
     end: datetime | None,
     species: str | None,
     results: Path | None,
+    release: Path | None,
     page: Path | None,
     workdir: Path,
     as_json: bool,
@@ -56,6 +63,11 @@ def calibrate(
     its verdicts be trusted?  A run that was cut off goes on where it was.  The exit code is 0 when all cities
     ran, whether or not the targets are met.
     """
+    if release is not None:
+        if city is not None or page is not None:
+            raise UsageError("--release is a proof of its own", expected="neither CITY.toml nor --page")
+        _evaluate_release(release, workdir / "calibration" / "release", as_json, how)
+        return 0
     from monitor.calibration.campaign import calibrate as run_all
 
     maker = _maker(city, data, start, end, species, workdir)
@@ -72,6 +84,23 @@ def calibrate(
         lines = [cells for row in rows for cells in _cells(row)]
         print_table(title, ("row", "figure", "target", "met?"), lines)
     return 0
+
+
+def _evaluate_release(table: Path, folder: Path, as_json: bool, how: dict[str, int]) -> None:
+    """Posteriors and drawings into the folder, the outcome to stdout."""
+    from monitor.calibration.release import report
+    from monitor.calibration.release.evaluation import evaluate_release
+
+    with bar("posteriors") as watch:
+        found = evaluate_release(
+            table, folder=folder, seed=how["seed"], processes=how["processes"], progress=watch
+        )
+    (folder / "release-plan.svg").write_text(report.plan(found) + "\n", "utf-8")
+    (folder / "release-rates.svg").write_text(report.intervals(found) + "\n", "utf-8")
+    if as_json:
+        print_json(report.as_json(found))
+    else:
+        click.echo(report.markdown(found), nl=False)
 
 
 def _maker(

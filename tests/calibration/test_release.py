@@ -1,5 +1,6 @@
 """A controlled release: the density is what it says, made worlds are covered, and glitches are no alarms."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -21,12 +22,13 @@ from monitor.calibration.release.data import (
     blocks_of,
     read_release,
 )
-from monitor.calibration.release.errors import Errors, frozen_errors
-from monitor.calibration.release.evaluation import Job, estimate
+from monitor.calibration.release.errors import GROUPS, Errors, frozen_errors
+from monitor.calibration.release.evaluation import ALL, Job, estimate
 from monitor.calibration.release.model import PRIOR_MEAN, SILENCE, log_prior, model_of, unpack
 from monitor.calibration.release.rates import LARGEST_G_MIN, LEAST_G_MIN, log_mass
 from monitor.calibration.release.sampling import Posterior, pooled, sample_release
 from monitor.calibration.release.worlds import judged, rough_world, stated_world, try_world
+from monitor.cli import run
 from monitor.errors import SourceFormatError
 
 TABLE = "inversions/ginninderra-release-1/GA-inversion-data-1.csv"
@@ -232,6 +234,31 @@ def test_an_estimate_that_was_kept_is_not_computed_again(samples, tmp_path, monk
     first = estimate(job)
     monkeypatch.setattr("monitor.calibration.release.evaluation.sample_release", None)
     assert estimate(job).rate == first.rate == pytest.approx(2.0, abs=0.01)
+
+
+def test_the_command_says_of_each_target_whether_it_was_met(tmp_path, capsys):
+    """With posteriors that are there already: 5.9 … 6.1 g min⁻¹ at the source, whoever looks."""
+    table = made_table(4)
+    table.loc[table["inst_name"] == "b", "inst_group"] = "Boreal"
+    table.to_csv(tmp_path / "t.csv", index=False)
+    folder = tmp_path / "calibration" / "release"
+    folder.mkdir(parents=True)
+    shapes = np.tile(TRUTH[1:], (200, 1))
+    shapes[:, :2] += np.random.default_rng(1).standard_normal((200, 2))
+    kept = {"draws": shapes, "weights": np.full(200, 0.005), "rate": np.full(200, 6.0)}
+    for cut in frozen_errors():
+        for group in (ALL, *GROUPS):
+            job = Job(read_release(tmp_path / "t.csv"), cut, group, 3)
+            np.savez(job.kept_at(folder), **kept, rate_sd=np.full(200, 0.05))
+    asked = ["calibrate", "--release", str(tmp_path / "t.csv"), "--workdir", str(tmp_path), "--seed", "3"]
+    assert run([*asked, "--processes", "1", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["targets"]) == 5
+    assert said["targets"]["place within 10 m"]
+    assert said["targets"]["rate covered by at least three groups"]
+    assert said["ensembles"][0]["interval"] == pytest.approx([0.06 * 5.9, 0.06 * 6.1], abs=1e-3)
+    assert "</svg>" in (folder / "release-plan.svg").read_text("utf-8")
+    assert run([*asked, "city.toml"]) == 2
 
 
 @pytest.mark.parametrize(

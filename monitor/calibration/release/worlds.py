@@ -1,18 +1,26 @@
-"""Made worlds: the instruments, winds and hours of a table with data whose truth is known, and what is found.
+"""Made worlds: instruments, winds and hours of a table, data whose truth is known, and what is found of it.
 
-A *stated* world is drawn from the model that inverts it.  A *rough* one is not: its wind is turned and scaled
-by errors that last, its drifts last three times as long, and no factor multiplies the plume.
+    python -m monitor.calibration.release.worlds FILE GROUP LEAST_WIND stated|rough WORLDS
+
+prints a line of JSON for each world in the hours of the development dates.  A *stated* world is drawn from
+the model that inverts it.  A *rough* one is not: its wind is turned and scaled by errors that last, drifts
+last three times as long, and no smooth factor multiplies the plume.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from scipy.linalg import cholesky
 
-from monitor.calibration.release.errors import Mismatch
+from monitor.calibration.release.data import blocks_of, read_release
+from monitor.calibration.release.develop import development
+from monitor.calibration.release.errors import Mismatch, frozen_errors
 from monitor.calibration.release.model import (
     AREA_M,
     DEGREES_OF_FREEDOM,
@@ -46,9 +54,6 @@ class Tried:
     place_covered: bool
     away_m: float
     effective_draws: float
-
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
 
 
 def truth(rng: np.random.Generator) -> np.ndarray:
@@ -125,3 +130,18 @@ def judged(found: Posterior, unknowns: np.ndarray, seed: int, rough: bool) -> Tr
         away_m=float(np.hypot(*away)),
         effective_draws=found.effective_draws,
     )
+
+
+def main(path: str, group: str, least_wind_m_s: str, kind: str, worlds: str) -> None:
+    """A line of JSON for each world."""
+    cut = float(least_wind_m_s)
+    samples = development(read_release(Path(path)), cut)
+    model = model_of(blocks_of(samples.select(samples.group == group)), frozen_errors()[cut])
+    for seed in range(int(worlds)):
+        tried = try_world(model, seed=seed, rough=kind == "rough")
+        sys.stdout.write(json.dumps(asdict(tried)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
