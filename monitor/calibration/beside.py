@@ -183,6 +183,15 @@ def _checked(records: Records) -> list[Part]:
     return [told(f"alarm at {m} ×", column(records, "sources", m, "alarm")) for m in ("1", "2", "3")]
 
 
+def _dates(records: Records) -> list[Part]:
+    """Half a bin is added to either end, so that more than 95 of 100 are no fault."""
+    return [
+        counted(f"{end} at {m} ×", [bool(said.get(end)) for said in found], COVERED[0])
+        for m, found in ((m, column(records, "sources", m)) for m in ("2", "3"))
+        for end in ("began", "ended")
+    ]
+
+
 _HONEST: Final = (
     Rule("share_claims", "Claims of a district's share", "share claims", _shares),
     Rule(
@@ -197,6 +206,7 @@ _HONEST: Final = (
         "undated source strength",
         _strengths("undated source strength"),
     ),
+    Rule("source_dates", "Sources found: intervals that hold when they began and ended", "sources", _dates),
     Rule(
         "mixing_in_full",
         "Mixing height in full, transport errors declared as in the wrong model",

@@ -127,8 +127,8 @@ class SourceBench:
         first, last = self.search.windows.spans[window]
         bins = self.scope.bins
         found = dates_of(event.hit, candidates.windows, bins)
-        start, end = (np.datetime64(t.rstrip("Z")) for t in (found.start, found.end))
-        off = np.array([start - bins.start[first], end - bins.end[last - 1]]) / np.timedelta64(1, "D")
+        start, end = bins.start[first], bins.end[last - 1]
+        off = np.array([_moment(found.start) - start, _moment(found.end) - end]) / np.timedelta64(1, "D")
         _, _, low, high = event.hit.interval(0.0, rng)
         return {
             "found": True,
@@ -136,6 +136,17 @@ class SourceBench:
             "reasons": list(checks.reasons),
             "cells": apart,
             "days": float(np.abs(off).max()),
+            "began": _between(start, found.start_interval),
+            "ended": _between(end, found.end_interval),
             "low": low,
             "high": high,
         }
+
+
+def _moment(text: str) -> np.datetime64:
+    return np.datetime64(text.rstrip("Z"))
+
+
+def _between(moment: np.datetime64, interval: tuple[str, str]) -> bool:
+    low, high = interval
+    return bool(_moment(low) <= moment <= _moment(high))

@@ -91,23 +91,30 @@ def find_events(
             break
         if beside:
             others = [e for e in found if e is not beside[0]]
-            alone = _holding(replace(search, null=np.zeros(0)), others, error)
-            event = _merged(alone, residual, beside[0], part)
+            near, parts = _around(search, beside[0], part)
+            one = _holding(near, others, error, search.candidates)
+            event = Event(one, one.look(residual), parts, beside[0].p_value)
             found[found.index(beside[0])] = event
         else:
             found.append(Event(held, hit, (part,), hit.p_value))
-        held = _holding(search, found, error)
+        held = _holding(search, found, error, search.candidates)
     return found if inflate is None else [_at(e, residual, inflate(_left(found, residual))) for e in found]
 
 
 def _holding(
-    search: Search, events: Sequence[Event], error: Callable[[np.ndarray], np.ndarray] | None
+    search: Search,
+    events: Sequence[Event],
+    error: Callable[[np.ndarray], np.ndarray] | None,
+    candidates: Candidates,
 ) -> Search:
-    """The search with events held fixed, each with the error of its own transport."""
+    """The search with events held fixed, each with the error of its own transport.
+
+    Their parts are numbered as `candidates` are.
+    """
     if not events:
         return search
     blur = None if error is None else np.sum([error(e.hit.strength * e.response) for e in events], axis=0)
-    return search.given(_responses(search.candidates, events), blur)
+    return search.given(_responses(candidates, events), blur)
 
 
 def _look(
@@ -149,14 +156,15 @@ def _touch(candidates: Candidates, one: tuple[int, int], other: tuple[int, int])
     return bool(near and first <= end and begin <= last)
 
 
-def _merged(search: Search, residual: np.ndarray, event: Event, part: tuple[int, int]) -> Event:
-    """The event and one more part, estimated over the time of all its parts in the cells around them."""
+def _around(
+    search: Search, event: Event, part: tuple[int, int]
+) -> tuple[Search, tuple[tuple[int, int], ...]]:
+    """The search over the time of an event and one more part, in the cells around them; and all its parts."""
     parts = (*event.parts, part)
     candidates = search.candidates
     near = np.stack([candidates.near(cell, _REACH) for cell, _ in parts]).any(axis=0)
     windows = _joint(candidates.windows, [window for _, window in parts])
-    one = search.narrowed(candidates.only(np.flatnonzero(near), windows))
-    return Event(one, one.look(residual), parts, event.p_value)
+    return search.narrowed(candidates.only(np.flatnonzero(near), windows)), parts
 
 
 def _joint(windows: Windows, numbers: Sequence[int]) -> Windows:

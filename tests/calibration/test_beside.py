@@ -263,3 +263,20 @@ def test_a_wrong_inventory_moves_the_estimate_little_when_everything_is_fitted_a
             one, other = plain[kind], found[case][kind]  # type: ignore[index]
             move = abs(other["estimate"] - one["estimate"]) / one["sigma"]
             assert 0 < move < 1
+
+
+# --- dates of sources ---------------------------------------------------------------------------------
+
+
+def test_dates_that_hold_in_too_few_cities_are_not_shown_to_be_honest() -> None:
+    """Of 400, 368 are enough and 367 are not; a source that was not found is a miss."""
+    found = [{"found": True, "alarm": True, "began": k < 368, "ended": k < 367} for k in range(380)]
+    lost = [{"found": False, "alarm": False}] * 20
+    records = [{"city": k, "sources": {"1": one, "2": one, "3": one}} for k, one in enumerate(found + lost)]
+    refused = {name: "not tried" for name in EXPERIMENTS if name != "sources"}
+    row = {row.key: row for row in also(records, refused)}["source_dates"]
+    assert {p.name: (p.count, p.met) for p in row.parts} == {
+        f"{end} at {m} ×": (count, met)
+        for m in (2, 3)
+        for end, count, met in (("began", 368, True), ("ended", 367, False))
+    }
