@@ -12,7 +12,9 @@ from scipy.integrate import quad
 from scipy.linalg import null_space
 from scipy.stats import multivariate_normal
 
+from monitor.calibration.release import sampling
 from monitor.calibration.release.alarm import search
+from monitor.calibration.release.climbing import STEP
 from monitor.calibration.release.data import (
     DEVELOPMENT_ENDS,
     MAIN,
@@ -167,6 +169,21 @@ def test_the_same_seed_gives_the_same_draws(world):
     model = only(world, world.blocks.samples.instrument == "a")
     one, two = sample_release(model, seed=4, rounds=1), sample_release(model, seed=4, rounds=1)
     np.testing.assert_array_equal(one.draws, two.draws)
+
+
+def test_a_density_that_one_draw_holds_alone_leaves_a_proposal_to_draw_from():
+    """Ten thousand times narrower than the first proposals: the weights of the first round have no spread."""
+    summit = np.concatenate([[5.0, -5.0], PRIOR_MEAN])
+    wide = np.diag((10.0 * STEP) ** 2)
+    first = sampling._Mixture(np.array([0.85, 0.15]), np.stack([summit, summit]), np.stack([wide, wide]))
+
+    def evaluate(shape):
+        return -0.5e8 * float(np.sum(((shape - summit) / (10.0 * STEP)) ** 2)), 5.0, 1.0
+
+    rng = np.random.default_rng(0)
+    posterior, mixture = sampling._adapted(evaluate, first, rng, (100, 250.0, 3))
+    assert np.isfinite(mixture.draw(50, rng)).all()
+    assert posterior.effective_draws < 5  # which is said, and is no answer
 
 
 @pytest.mark.parametrize("rough", [False, True])

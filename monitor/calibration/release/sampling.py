@@ -36,6 +36,8 @@ _POWERS, _SOME, _MORE = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2), 40.0, 4
 _PLUMES: Final = 40
 #: σ of the wide proposals [`STEP`].
 _BEND: Final = 2.0
+#: σ of the narrowest proposals.
+_LEAST: Final = 0.02 * STEP
 #: Effective draws at which no further round is made.
 ENOUGH: Final = 250.0
 
@@ -56,9 +58,8 @@ class Posterior:
     @property
     def place(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (2,) and covariance (2, 2) of the place [m]."""
-        mean = self.weights @ self.draws[:, :2]
-        away = self.draws[:, :2] - mean
-        return mean, (away * self.weights[:, None]).T @ away
+        places = self.draws[:, :2]
+        return self.weights @ places, _moments(places, self.weights)
 
     def plumes(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Unknowns (n, 8) drawn from it, with the estimate of the rate for each shape."""
@@ -102,9 +103,8 @@ class _Mixture:
             if np.sum(owner[k]) ** 2 < 2 * STEP.size * np.sum(owner[k] ** 2):
                 continue
             centre[k] = owner[k] @ points / share[k]
-            away = points - centre[k]
-            moments = (away * owner[k][:, None]).T @ away / share[k]
-            scale[k] = moments * (_TAIL - 2) / _TAIL * 1.2 + np.diag((0.02 * STEP) ** 2)
+            moments = _moments(points, owner[k] / share[k])
+            scale[k] = moments * (_TAIL - 2) / _TAIL * 1.2 + np.diag(_LEAST**2)
         share[:-1] = np.maximum(share[:-1] / max(share[:-1].sum(), 1e-300), 0.05)
         share[:-1] *= (1 - _BROAD) / share[:-1].sum()
         return _Mixture(share, centre, scale)
@@ -160,13 +160,20 @@ def _adapted(
         flat = _flattened(points, found[:, 0], made)
         if len(made) == 1:
             chosen = points[rng.choice(flat.size, _MORE, p=flat)]
-            mixture = mixture.joined_by(chosen, np.cov(points.T, aweights=flat) / 4)
+            # all weight may lie on one draw, which has no spread
+            mixture = mixture.joined_by(chosen, _moments(points, flat) / 4 + np.diag(_LEAST**2))
         mixture = mixture.towards(points, flat)
         if 1.0 / np.sum(weights**2) >= enough or len(made) == rounds:
             break
     kept = weights > 1e-6 * weights.max()
     posterior = Posterior(points[kept], weights[kept] / weights[kept].sum(), found[kept, 1], found[kept, 2])
     return posterior, mixture
+
+
+def _moments(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Covariance (k, k) of draws (d, k) whose weights (d,) sum to one."""
+    away = points - weights @ points
+    return np.asarray((away * weights[:, None]).T @ away)
 
 
 def summits_of(model: ReleaseModel) -> tuple[ReleaseModel, list[np.ndarray]]:
