@@ -247,7 +247,9 @@ class InversionSection(Model):
     )
     estimate_scales: bool = Field(True, description="fit the scales by marginal likelihood")
     transport_scale_sd: NonNegative = Field(
-        0.0, description="1σ of a multiplicative transport error that the epochs share"
+        0.09,
+        description="1σ of a multiplicative transport error that the epochs share; the default is that of "
+        "winds within ±15 %",
     )
     transport_correlations: tuple[Fraction, ...] = Field(
         (0.0, 0.3, 0.6, 0.9),
@@ -256,7 +258,9 @@ class InversionSection(Model):
         "one where it is known",
     )
     transport_epoch_sd: NonNegative = Field(
-        0.0, description="1σ of a multiplicative transport error that differs between epochs"
+        0.12,
+        description="1σ of a multiplicative transport error that differs between epochs; the default is that "
+        "of mixing heights within ±20 %",
     )
 
     @property

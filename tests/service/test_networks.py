@@ -62,6 +62,12 @@ def designed(city: MiniCity, **request):
     )
 
 
+def declare(city, *lines):
+    """The transport errors of the city's gas, in place of the defaults."""
+    text = city.config.read_text().replace("background = {", "\n".join([*lines, "background = {"]), 1)
+    city.config.write_text(text)
+
+
 # --- figures ---------------------------------------------------------------------------------------------
 
 
@@ -110,10 +116,7 @@ def test_a_second_inlet_at_the_same_place_adds_least(city):
 
 
 def test_a_transport_error_that_differs_between_epochs_is_a_floor(city):
-    text = city.config.read_text().replace(
-        'species = "ch4"\nbackground', 'species = "ch4"\ntransport_epoch_sd = 0.05\nbackground'
-    )
-    city.config.write_text(text)
+    declare(city, "transport_scale_sd = 0.0", "transport_epoch_sd = 0.05")
     region = designed(city)["after"]["regions"][0]
     # T₂ − T₁ of two equal totals, each 5 % wrong on its own: 2.8 √2 · 5 %
     assert region["detectable_change_floor"] == pytest.approx(2.8016 * np.sqrt(2) * 0.05, rel=1e-4)
@@ -126,13 +129,21 @@ def test_a_shared_transport_error_counts_by_its_declared_correlations(city):
     plain = city.config.read_text()
     floors = []
     for declared in ("[1.0]", "[0.0, 1.0]"):
-        scale = f"transport_scale_sd = 0.1\ntransport_correlations = {declared}\nbackground"
-        city.config.write_text(plain.replace("background = {", f"{scale} = {{"))
+        city.config.write_text(plain)
+        errors = ("transport_scale_sd = 0.1", "transport_epoch_sd = 0.0")
+        declare(city, *errors, f"transport_correlations = {declared}")
         floors.append(designed(city)["before"]["regions"][0]["detectable_change_floor"])
     assert floors == pytest.approx([0.0, 2.8016 * np.sqrt(2) * 0.1], rel=1e-4)
 
 
+def test_a_city_that_declares_no_transport_error_is_given_that_of_winds_and_mixing_heights(city):
+    """Uniform within ±15 % and ±20 %: 9 % (1σ) that two epochs may not share, and 12 % of each on its own."""
+    floor = designed(city)["before"]["regions"][0]["detectable_change_floor"]
+    assert floor == pytest.approx(2.8016 * np.sqrt(2) * np.hypot(0.15, 0.20) / np.sqrt(3), rel=0.05)
+
+
 def test_with_time_a_smaller_change_is_seen(city):
+    declare(city, "transport_scale_sd = 0.0", "transport_epoch_sd = 0.0")
     region = designed(city)["before"]["regions"][0]
     small, large = region["years_each_epoch"]
     assert small["change"] == -0.1 and large["change"] == -0.25

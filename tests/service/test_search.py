@@ -23,6 +23,7 @@ INVERSION = InversionSection.model_validate(
         "background": {"sd_ppm": 1.0, "offset_sd_ppm": 3.0},
         "mismatch": {"representation_ppm": 0.5},
         "transport_scale_sd": 0.05,
+        "transport_epoch_sd": 0.0,
     }
 )
 LON, LAT = float(GRID.lon_deg[CELL % 5]), float(GRID.lat_deg[CELL // 5])
