@@ -78,5 +78,7 @@ def judged(bench: Bench, claim: ClaimSection, posterior: Posterior) -> dict[str,
             sd_ppm=assumed.background.sd_ppm, offset_sd_ppm=assumed.background.offset_sd_ppm
         ),
         mismatch=MismatchSection(representation_ppm=assumed.mismatch.representation_ppm),
+        transport_scale_sd=0.0,
+        transport_epoch_sd=0.0,
     )
     return judge_source(claim, posterior, section, _SEED)
