@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mini_city import MiniCity, write_mini_city
 
 from monitor import cli
 from monitor.cli.output import _inventory_row, print_table
+from monitor.config import InversionSection, load_city
 from monitor.service import analysis
 from monitor.service.logs import redact, redact_values
 
@@ -238,6 +240,19 @@ def test_what_init_writes_passes_its_own_check(tmp_path, capsys):
     assert len(files) == 3
     assert cli.run(["config", "check", *files]) == 0
     assert cli.run(["init", str(tmp_path / "config"), "--id", "paris"]) == 2
+
+
+def test_a_new_city_is_told_its_transport_errors_and_the_change_they_hide(tmp_path):
+    assert cli.run(["init", str(tmp_path), "--id", "paris"]) == 0
+    path = tmp_path / "cities" / "paris.toml"
+    (written,) = tomllib.loads(path.read_text())["inversion"]
+    (inversion,) = load_city(path).inversion
+    names = ("transport_scale_sd", "transport_epoch_sd")
+    fields = InversionSection.model_fields
+    assert [written[name] for name in names] == [fields[name].default for name in names]
+    # two epochs, uncorrelated at the least favourable: 2.8 sigma of the difference of two equal totals
+    assert 2.8 * 2**0.5 * inversion.transport_sd == pytest.approx(0.60, abs=0.01)
+    assert "no change below some 60 %" in path.read_text()
 
 
 def test_config_check_lists_the_faults_of_all_files(city, tmp_path, capsys):

@@ -76,6 +76,10 @@ time_days = 30.0
 species = "co2"
 background = {{ sd_ppm = 2.0, offset_sd_ppm = 2.0, correlation_hours = 48.0 }}
 mismatch = {{ representation_ppm = 1.0, correlation_hours = 6.0 }}
+# Errors (1 sigma) that multiply all the transport.  With these, the defaults, no change below some 60 % is
+# told from none.  To declare less asserts that the transport is known better; every verdict rests on that.
+transport_scale_sd = 0.09    # the part epochs share; less asserts winds known better than within 15 %
+transport_epoch_sd = 0.12    # differs between epochs; less asserts mixing heights better than within 20 %
 """
 
 _CLAIMS = """\
