@@ -17,6 +17,8 @@ NOT_COMPARABLE = "not comparable"
 NOT_DUE = "not-an-evaluation-date"
 #: The reason of an answer that came too late: the look has one already, from other data.
 TAKEN = "look-taken"
+#: The reason of a look at a source that is granted less error than simulations can show.
+UNSIMULATED = "beyond-simulation"
 
 #: Outside these responses to some pattern of the same total, neither yes nor no may be said.
 LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
@@ -31,6 +33,8 @@ REASONS: Mapping[str, str] = {
     "pattern-dependent": "A true change laid out in another pattern would show as less than 80 % of itself, "
     "or as more than 125 %.",
     "stronger-than-claimed": "There is a source, but the interval of its strength is above the claim.",
+    UNSIMULATED: "No simulated world without a source came as far, but this look is granted less error than "
+    "so many worlds can show: it cannot find a source, a later one may.",
     NOT_DUE: "The claim is judged on its declared dates alone, each from the data up to it: looked at daily, "
     "any claim comes true once.",
     TAKEN: "This look at the claim was taken before, from other data: a revision may take its answer back, "

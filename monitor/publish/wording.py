@@ -41,6 +41,7 @@ REASONS = {
     "poor-fit": "the model does not reproduce the measurements well enough to be trusted",
     "pattern-dependent": "the answer depends on where inside the region the emissions are assumed to be",
     "stronger-than-claimed": "there is a source, and it is stronger than the claim says",
+    "beyond-simulation": "this look is granted less error than simulations show: it cannot find a source",
     "not-an-evaluation-date": "the claim is judged on its declared dates, each from the data up to it",
     "look-taken": "this look was taken before: revised data may take its answer back, and give no other",
     "not-comparable": "the claim and the measurement are not about the same thing",

@@ -13,14 +13,24 @@ from monitor.compare.detectable import detectable_strengths
 from monitor.compare.events import Event
 from monitor.compare.sources import upper_limit
 from monitor.compare.statistics import LEVEL, Estimate
-from monitor.compare.verdict import CONTRADICTED, NOT_COMPARABLE, SUPPORTED, UNDECIDED, Comparison, Verdict
+from monitor.compare.verdict import (
+    CONTRADICTED,
+    NOT_COMPARABLE,
+    SUPPORTED,
+    UNDECIDED,
+    UNSIMULATED,
+    Comparison,
+    Verdict,
+)
 from monitor.compare.windows import Windows
 from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.domain import Interval, iso_z
 from monitor.inversion.posterior import Posterior
 from monitor.service.search import Dates, Scope, dates_of, nearest_cell, prepared, prior_sd, scope_at
 
-_CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False, "draws": 500}
+_CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False}
+#: Simulated worlds: at least, expected beyond what a look is granted, and at most.
+_DRAWS, _DRAWS_BEYOND, _MOST_DRAWS = 500, 10, 10_000
 #: A p-value of 0.05 is at most 1 − 0.95, whatever the last digit says.
 _ROUNDING = 1e-12
 #: What a check that an event does not pass says of a claim; the inventory may well hold what is claimed.
@@ -44,7 +54,8 @@ def judge_source(
 
     And no instrument, nor the inflow, explains it as well, and the interval of the strength holds the one
     claimed, if one is.  Contradicted only when a strength is claimed and the upper limit is below it,
-    whatever else is seen.  Interval and limit are those of `level`.
+    whatever else is seen.  Interval and limit are those of `level`, and so is the number of simulated worlds,
+    within bounds: a look that is granted less error than they can show finds no source, and says so.
     """
     problem = posterior.problem
     cell = nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
@@ -57,25 +68,28 @@ def judge_source(
         return Verdict(NOT_COMPARABLE, lost, _claim_json(claim), unit, comparability=items).as_json()
     if claim.period is not None:
         scope = _within(scope, Interval.parse(*claim.period))
-    search = prepared(scope, posterior, section.draws, seed)
+    draws = draws_for(level)
+    search = prepared(scope, posterior, draws, seed)
     hit = search.look(problem.residual)
     scale_sd = inversion.transport_sd
     estimate = Estimate(*hit.interval(scale_sd, np.random.default_rng(seed), level), level)
     event = Event(search, hit, ((hit.cell, hit.window),), hit.p_value)
     checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
-    detectable = float(detectable_strengths(search, np.unique(hit.windows), draws=section.draws)[0])
+    detectable = float(detectable_strengths(search, np.unique(hit.windows), draws=_DRAWS)[0])
     answer: str
     reasons: tuple[str, ...]
     if claim.value is not None and upper_limit(hit, scale_sd, level) < claim.value:
         answer, reasons = CONTRADICTED, ()
     elif hit.p_value <= 1.0 - level + _ROUNDING:
         answer, reasons = _if_seen(claim, checks, estimate)
+    elif hit.p_value <= 1.0 / (draws + 1) + _ROUNDING:
+        answer, reasons = UNDECIDED, (UNSIMULATED,)
     else:
         answer, reasons = _if_unseen(claim, detectable)
     return Verdict(
         answer=answer,
         reasons=reasons,
-        claim=_claim_json(claim, dates_of(hit, search.windows, scope.bins)) | {"draws": section.draws},
+        claim=_claim_json(claim, dates_of(hit, search.windows, scope.bins)) | {"draws": draws},
         unit=unit,
         estimate=estimate,
         comparability=items,
@@ -87,10 +101,16 @@ def judge_source(
             f"transport error of {scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "
             "multiplies the estimate in the interval, the strength under test in the upper limit; the "
             f"false-alarm probability covers all {search.windows.count} windows together; from "
-            f"{section.draws} draws it cannot be below 1/{section.draws + 1}."
+            f"{draws} draws it cannot be below 1/{draws + 1}."
         ),
         false_alarm=hit.p_value,
     ).as_json()
+
+
+def draws_for(level: float) -> int:
+    """Simulated worlds for a look at this level: enough that ten are expected beyond it, within bounds."""
+    granted = max(1.0 - level, float(np.finfo(float).eps))
+    return round(min(max(_DRAWS_BEYOND / granted, _DRAWS), _MOST_DRAWS))
 
 
 def _gate(claim: ClaimSection, posterior: Posterior, cell: int, scope: Scope) -> tuple[Comparison, ...]:

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from small_worlds import GRID, interval, make_world
 
 from monitor import units
+from monitor.compare.looks import plan
 from monitor.config import ClaimSection, InversionSection, ScanSection
 from monitor.domain import Grid
 from monitor.errors import InputError
 from monitor.inversion import FluxBlock, Posterior, solve
 from monitor.service.search import _reach_km, find_sources
-from monitor.service.source_claims import judge_source
+from monitor.service.source_claims import draws_for, judge_source
 
 DAYS, CELL = 14, 7
 INVERSION = InversionSection.model_validate(
@@ -137,6 +140,33 @@ def test_the_level_of_the_look_moves_the_interval_and_what_is_contradicted(air, 
     wide, narrow = judged(between, strict), judged(between, usual)
     assert (narrow["level"], wide["level"]) == (usual, strict)
     assert wide["interval"][0] < narrow["interval"][0] and narrow["interval"][1] < wide["interval"][1]
+
+
+def test_a_strict_look_has_the_simulated_worlds_to_find_a_source_by(air, unit):
+    """At the second of five looks by O'Brien and Fleming 500 worlds could not have shown it."""
+    level = plan("obrien-fleming", [0.2, 0.4, 0.6, 0.8, 1.0])[1].level
+    assert 1 - level < 1 / 501
+    found = judge_source(claim(), with_source(air, 5 * unit), INVERSION, 0, level)
+    assert found["verdict"] == "supported"
+    assert (
+        found["false_alarm"] == pytest.approx(1 / (found["draws"] + 1)) and found["false_alarm"] <= 1 - level
+    )
+
+
+def test_a_look_that_is_granted_less_than_worlds_can_show_says_so(air, unit):
+    level = plan("obrien-fleming", [0.2, 0.4, 0.6, 0.8, 1.0])[0].level
+    strong = judge_source(claim(), with_source(air, 10 * unit), INVERSION, 0, level)
+    assert strong["draws"] == 10_000 and strong["false_alarm"] > 1 - level
+    assert (strong["verdict"], strong["reasons"]) == ("undecided", ["beyond-simulation"])
+    # where nothing is there, more worlds would not help
+    assert judge_source(claim(), with_source(air, 0.0), INVERSION, 0, level)["reasons"] == ["too-little-data"]
+
+
+@given(st.floats(0.95, 1.0))
+def test_more_worlds_are_simulated_the_less_a_look_is_granted_within_bounds(level):
+    draws = draws_for(level)
+    assert 500 <= draws <= 10_000 and draws <= draws_for((1 + level) / 2)
+    assert draws == 10_000 or 1 / (draws + 1) <= 0.11 * (1 - level)
 
 
 def test_both_transport_errors_count_together_and_are_printed(air, unit):
