@@ -32,7 +32,7 @@ def build_block(
     epochs: Collection[Interval],
     assumptions: Assumptions,
 ) -> StateBlock:
-    """The block with its Jacobian, prior mean and covariance.
+    """The block with its Jacobian, prior mean, reference and covariance.
 
     A prior of several times covers every step wholly; one of a single time is constant, whatever its year.
 
@@ -44,22 +44,26 @@ def build_block(
     steps = time_steps(list(epochs), block.step_days, sight.reach_hours)
     seen_in = _reaching(steps, sight.reach_hours)
     mean = _step_means(block, flux, steps)
+    reference = _of_one_size(mean, steps, epochs)
     correlation = block.correlation or assumptions.correlation
     weights = _hour_weights(block, assumptions.selection.utc_offset_h)
     if block.resolution == "cells":
         seen = sight(lambda part, hours: jacobian(part, seen_in, hours_resolved=hours), weights)
-        sigma = np.abs(mean) + block.floor * np.abs(mean).mean(axis=1, keepdims=True)
+        sigma = np.abs(reference) + block.floor * np.abs(reference).mean(axis=1, keepdims=True)
         fields, prior_mean = None, mean
     else:
         seen = sight(_scaled(block, flux, seen_in), weights)
         fields = mean
         width = 1 if block.resolution == "pattern" else mean.shape[1]
-        prior_mean = sigma = np.ones((steps.shape[0], width))
+        prior_mean = np.ones((steps.shape[0], width))
+        # a factor of the same flux; a pattern, which no claim is about, stays relative to its own
+        sigma = reference = prior_mean if width == 1 else _ratio(reference, mean)
     return StateBlock(
         block.name,
         steps,
         seen,
         prior_mean,
+        reference,
         sigma,
         fields,
         _unit(block, correlation, steps, sigma, sight.grid),
@@ -148,6 +152,29 @@ def _step_means(block: FluxBlock, flux: xr.Dataset, steps: np.ndarray) -> np.nda
             "single time, which is taken as constant",
         )
     return np.asarray(sp.csr_array(covered / total[:, None]) @ values)
+
+
+def _of_one_size(mean: np.ndarray, steps: np.ndarray, epochs: Collection[Interval]) -> np.ndarray:
+    """The prior mean (p, s) with every epoch at the size of the largest, cell by cell: what Q and R are of.
+
+    The size of a cell in an epoch is its largest flux there.  An inventory that is small in one epoch must
+    not say by that how well the epoch is known; what it says of a course within epochs is kept.
+    """
+    owner = np.searchsorted(np.array(sorted(e.end64 for e in epochs)), steps[:, 1])
+    largest = np.take_along_axis(mean, np.abs(mean).argmax(axis=0)[None, :], axis=0)
+    out = np.empty_like(mean)
+    for part in (owner == k for k in np.unique(owner)):
+        own = np.abs(mean[part]).max(axis=0)
+        # where an epoch has nothing, it may have what another has
+        shape = np.divide(mean[part], own, out=np.repeat(np.sign(largest), part.sum(), axis=0), where=own > 0)
+        # no rounding where the epochs are equal
+        out[part] = np.where(own == np.abs(largest), mean[part], shape * np.abs(largest))
+    return out
+
+
+def _ratio(reference: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """What to multiply the mean by, 1 where it is nothing."""
+    return np.asarray(np.divide(reference, mean, out=np.ones_like(mean), where=mean != 0))
 
 
 def _hours_resolved(footprints: xr.Dataset) -> int:

@@ -40,7 +40,7 @@ class InverseProblem:
     baseline : (n,)
         Prior background b_a at each observation [µmol mol⁻¹].
     reference : (n,)
-        Reference enhancement, the same for all priors [µmol mol⁻¹].
+        Reference enhancement, of one size for all priors and epochs [µmol mol⁻¹].
     model : ObservationModel
         Ψ as a function of the hyperparameters.
     regions : xr.Dataset
@@ -109,7 +109,7 @@ class InverseProblem:
         assumed = replace(assumed, state=flux_blocks)
         sight = Sight(seen, elements)
         blocks = [build_block(b, maps[b.name], sight, periods.values(), assumed) for b in flux_blocks]
-        plain = np.sum([b.predicted() for b in blocks if not b.is_pattern], axis=0)
+        plain = np.sum([b.jacobian @ b.reference.ravel() for b in blocks if not b.is_pattern], axis=0)
         reference = np.maximum(np.broadcast_to(plain, (elements.n,)), 0.0)
         rest = _other_components(assumed, elements, periods, reference)
         at = _baseline_at(baseline, elements)

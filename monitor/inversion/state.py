@@ -155,8 +155,9 @@ class StateBlock:
     steps : (p, 2) datetime64[ns]
     jacobian : (n, p·s) csr
         Enhancement per unit of the unknown t·s + c [µmol mol⁻¹].
-    prior, sigma : (p, s)
-        Prior mean, and reference standard deviation at scale 1, of the unknown.
+    prior, reference, sigma : (p, s)
+        Of the unknown: its prior mean; the same with all epochs of one size, of which errors are fractions;
+        and its standard deviation at scale 1.
     fields : (p, n_cells) or None
         For scalings and patterns: the flux that a factor of 1 means; ``None`` for fluxes per cell.
     unit : Kronecker
@@ -169,6 +170,7 @@ class StateBlock:
     steps: np.ndarray
     jacobian: sp.csr_array
     prior: np.ndarray
+    reference: np.ndarray
     sigma: np.ndarray
     fields: np.ndarray | None
     unit: Kronecker
