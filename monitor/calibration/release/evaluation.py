@@ -31,8 +31,8 @@ WITHIN_M: Final = 10.0
 WIDEST: Final = 4.0
 COVERING_GROUPS: Final = 3
 NULL_DRAWS: Final = 1000
-#: Effective draws below which a posterior was not found.
-FEWEST_DRAWS: Final = 50.0
+#: R̂ between populations of draws above which a posterior was not found.
+SETTLED: Final = 1.1
 _QUANTILES: Final = np.array([0.025, 0.5, 0.975])
 
 
@@ -56,8 +56,6 @@ class Estimate:
         Posterior mean (2,) and covariance (2, 2).
     dispersion
         At the posterior mean of the unknowns.
-    effective_draws
-        Draws that the weighted ones are worth; of the ensemble the smallest.
     posterior
     """
 
@@ -72,7 +70,6 @@ class Estimate:
     place: np.ndarray
     place_covariance: np.ndarray
     dispersion: Dispersion
-    effective_draws: float
     posterior: Posterior
 
     @property
@@ -81,8 +78,8 @@ class Estimate:
         return self.high / self.low
 
     def covers(self, rate: float) -> bool:
-        """False also where sampling failed: too few draws are no interval."""
-        return self.effective_draws >= FEWEST_DRAWS and self.low <= rate <= self.high
+        """False also where sampling failed: populations that disagree are no interval."""
+        return self.posterior.disagreement <= SETTLED and self.low <= rate <= self.high
 
     def away(self, place: tuple[float, float]) -> float:
         """Distance [m] of the place found."""
@@ -201,14 +198,15 @@ def estimate(job: Job) -> Estimate:
     file = None if job.folder is None else job.kept_at(job.folder)
     if file is not None and file.exists():
         with np.load(file) as kept:
-            found = Posterior(*(kept[name] for name in Posterior.__dataclass_fields__))
+            fields = {name: kept[name] for name in Posterior.__dataclass_fields__}
+        found = Posterior(**fields | {"disagreement": float(fields["disagreement"])})
     else:
         found = sample_release(model, seed=job.seed)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, **{name: getattr(found, name) for name in Posterior.__dataclass_fields__})
     on = model.blocks.on
-    return _summary(job.instruments, job.cut, (on.size, int(on.sum())), found, (found.effective_draws, 0.0))
+    return _summary(job.instruments, job.cut, (on.size, int(on.sum())), found, 0.0)
 
 
 def code_digest() -> str:
@@ -233,8 +231,7 @@ def _pooled(members: list[Estimate]) -> Estimate:
     posterior = pooled([member.posterior for member in members])
     between = float(np.std([np.log(member.rate) for member in members]))
     counts = (max(m.half_hours for m in members), max(m.with_release for m in members))
-    least = min(member.effective_draws for member in members)
-    return _summary(members[0].instruments, None, counts, posterior, (least, between))
+    return _summary(members[0].instruments, None, counts, posterior, between)
 
 
 def _summary(
@@ -242,7 +239,7 @@ def _summary(
     cut: float | None,
     counts: tuple[int, int],
     posterior: Posterior,
-    quality: tuple[float, float],
+    between_sd: float,
 ) -> Estimate:
     mean = posterior.weights @ posterior.draws
     place, covariance = posterior.place
@@ -255,11 +252,10 @@ def _summary(
         rate=middle,
         low=low,
         high=high,
-        between_sd=quality[1],
+        between_sd=between_sd,
         place=place,
         place_covariance=covariance,
         dispersion=unpack(np.concatenate([[0.0], mean]))[1],
-        effective_draws=quality[0],
         posterior=posterior,
     )
 

@@ -63,7 +63,7 @@ def _estimate(found: Estimate, result: ReleaseResult) -> dict[str, object]:
         "place_sd_m": np.sqrt(np.diagonal(found.place_covariance)).tolist(),
         "distance_m": found.away(result.true_place),
         **asdict(found.dispersion),
-        "effective_draws": found.effective_draws,
+        "disagreement": found.posterior.disagreement,
     }
 
 
@@ -93,7 +93,7 @@ def markdown(result: ReleaseResult) -> str:
         "",
         *_table(list(result.ensembles), result),
         "",
-        "Each wind cut alone: rate [g min⁻¹] with 95 %; how far the place is off, draws worth.",
+        "Each wind cut alone: rate [g min⁻¹] with 95 %; how far the place is off; R̂ between populations.",
         "",
         *_by_cut(result),
         "",
@@ -115,7 +115,7 @@ def markdown(result: ReleaseResult) -> str:
 def _table(found: list[Estimate], result: ReleaseResult) -> list[str]:
     head = [
         "| instruments | wind at least [m s⁻¹] | half hours (with release) | rate [g min⁻¹], 95 % | factor | "
-        "covers | place [m] ± 1σ | off by [m] | draws worth |",
+        "covers | place [m] ± 1σ | off by [m] | R̂ |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     return head + [
@@ -124,7 +124,7 @@ def _table(found: list[Estimate], result: ReleaseResult) -> list[str]:
         f"{'yes' if e.covers(result.true_rate) else '**no**'} | "
         f"{e.place[0]:.0f} ± {np.sqrt(e.place_covariance[0, 0]):.0f}, "
         f"{e.place[1]:.0f} ± {np.sqrt(e.place_covariance[1, 1]):.0f} | {e.away(result.true_place):.1f} | "
-        f"{e.effective_draws:.0f} |"
+        f"{e.posterior.disagreement:.2f} |"
         for e in found
     ]
 
@@ -139,7 +139,7 @@ def _by_cut(result: ReleaseResult) -> list[str]:
         own = [found for found in result.estimates if found.instruments == pooled.instruments]
         cells = [
             f"{e.rate:.2f} ({e.low:.2f} … {e.high:.2f}); {e.away(result.true_place):.1f} m, "
-            f"{e.effective_draws:.0f}"
+            f"R̂ {e.posterior.disagreement:.2f}"
             for e in own
         ]
         lines.append(f"| {pooled.instruments} | " + " | ".join(cells) + " |")

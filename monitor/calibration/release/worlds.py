@@ -53,7 +53,7 @@ class Tried:
     rate_covered: bool
     place_covered: bool
     away_m: float
-    effective_draws: float
+    disagreement: float
 
 
 def truth(rng: np.random.Generator) -> np.ndarray:
@@ -128,7 +128,7 @@ def judged(found: Posterior, unknowns: np.ndarray, seed: int, rough: bool) -> Tr
         rate_covered=low <= rate <= high,
         place_covered=bool(away @ np.linalg.solve(spread, away) <= ELLIPSE),
         away_m=float(np.hypot(*away)),
-        effective_draws=found.effective_draws,
+        disagreement=found.disagreement,
     )
 
 
