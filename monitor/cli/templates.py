@@ -99,8 +99,8 @@ reading = "equal"
 tolerance = 0.25             # of the value: within a quarter
 evaluate_on = [2025-03-01]   # when the verdict is final
 where = "inventory inventory"
-# No block of the city file holds vegetation. Give it one, or say why it does not count:
-# adjustments = [{{ item = "biogenic part", text = "…" }}]
+# No block of the city file holds vegetation, or breath. Give it one, or say why it does not count:
+# adjustments = [{{ item = "biogenic part", text = "…" }}, {{ item = "respiration", text = "…" }}]
 """
 
 

@@ -13,6 +13,7 @@ from math import hypot, isfinite
 
 from monitor import units
 from monitor.compare.adjustments import Adjustment, adjustments_of, declares, remedy
+from monitor.compare.terms import breath_terms
 from monitor.compare.verdict import Comparison
 from monitor.domain import Interval
 from monitor.errors import UnitError
@@ -92,8 +93,8 @@ class Estimand:
         Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12),
         empty when they are all there or not known.
     biogenic_in_block, respiration_in_block
-        Whether these are in the total.  `None`: nothing in the state tells them apart; a biogenic part is a
-        difference then that somebody must declare, of respiration it is not asked.
+        Whether these are in the total.  `None`: nothing in the state tells them apart; they are a difference
+        then that somebody must declare.  Respiration is asked of gases that it matters to.
     hours, day_factors
         Hours used; whether the hours not sampled follow declared factors.
     is_level
@@ -107,8 +108,9 @@ class Estimand:
     reference_level, reference
         Total of another inventory of the same thing [t a⁻¹] and its name; `None` when there is none.
         The prior should not serve: a claim far from it is what the air is asked about.
-    biogenic_listed
-        Whether natural fluxes that nothing tells apart are listed beside the estimate, as a ledger does.
+    terms_listed
+        Whether natural fluxes and breath that nothing tells apart are listed beside the estimate, as a ledger
+        does.
     """
 
     species: str
@@ -126,7 +128,7 @@ class Estimand:
     denominator: str = "total"
     reference_level: float | None = None
     reference: str = ""
-    biogenic_listed: bool = False
+    terms_listed: bool = False
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
@@ -219,16 +221,20 @@ def _scope(statement: Statement, estimand: Estimand) -> Comparison:
     return difference(statement, "scope", detail)
 
 
-_UNTOLD = "no block holds natural and biogenic fluxes, so what there are of them is in the estimate"
-_TO_DECLARE = 'give them a [[block]], or declare adjustments = [{ item = "biogenic part", text = "…" }]'
+def _untold(statement: Statement, item: str, included: bool, estimand: Estimand, what: str) -> Comparison:
+    """An item of fluxes that no block holds: a claim says why they do not count, or a ledger lists them."""
+    detail = f"no block holds {what} in the estimate"
+    if estimand.terms_listed and not included:
+        return Comparison(item, DECLARED, f"{detail}, and listed among the terms")
+    found = difference(statement, item, detail)
+    remedy = f'give them a [[block]], or declare adjustments = [{{ item = "{item}", text = "…" }}]'
+    return found if found.status == DECLARED else replace(found, detail=f"{found.detail}; {remedy}")
 
 
 def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
     if estimand.biogenic_in_block is None:
-        if estimand.biogenic_listed and not statement.includes_biogenic:
-            return Comparison("biogenic part", DECLARED, f"{_UNTOLD}, and listed among the terms")
-        item = difference(statement, "biogenic part", _UNTOLD)
-        return item if item.status == DECLARED else replace(item, detail=f"{item.detail}; {_TO_DECLARE}")
+        what = "natural and biogenic fluxes, so what there are of them is"
+        return _untold(statement, "biogenic part", statement.includes_biogenic, estimand, what)
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")
@@ -236,8 +242,11 @@ def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
 
 
 def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
-    if estimand.respiration_in_block is None:
+    if not breath_terms(estimand.species):
         return None
+    if estimand.respiration_in_block is None:
+        what = "the breath of people and livestock, so what there is of it is"
+        return _untold(statement, "respiration", statement.includes_respiration, estimand, what)
     if statement.includes_respiration == estimand.respiration_in_block:
         word = "included" if statement.includes_respiration else "excluded"
         return Comparison("respiration", EQUAL, f"breath of people and livestock {word} on both sides")

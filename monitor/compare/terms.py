@@ -39,6 +39,8 @@ EXPECTED: Final = MappingProxyType(
 )
 #: Those that are natural: the biogenic part of a gas.
 NATURAL: Final = ("biosphere", "waters-and-wetlands")
+#: The breath of people and livestock.
+BREATH: Final = ("human-respiration", "livestock-respiration")
 #: Sectors whose presence, in the state or in the inventory, means that a term is not missing.
 _HELD_BY: Final = MappingProxyType(
     {
@@ -101,6 +103,11 @@ def holds(sectors: Collection[str], *names: str) -> bool:
 def natural_terms(species: str) -> tuple[str, ...]:
     """The natural fluxes that are looked for in a gas; none where it has none that matter."""
     return tuple(name for name, _ in EXPECTED[species] if name in NATURAL)
+
+
+def breath_terms(species: str) -> tuple[str, ...]:
+    """The parts of breath that are looked for in a gas; none where they do not matter."""
+    return tuple(name for name, _ in EXPECTED[species] if name in BREATH)
 
 
 def missing_terms(

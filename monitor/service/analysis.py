@@ -191,7 +191,7 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     )
     models = [v for v in solved.variants if not v.station_out]
     found = judging.answers(quantity, models)
-    estimand = replace(estimand_of(solved, region, epoch, block.name), biogenic_listed=False)
+    estimand = replace(estimand_of(solved, region, epoch, block.name), terms_listed=False)
     out: dict[str, dict[str, object]] = {}
     for name, pattern in quantity.patterns.items():
         answers = [a for a in found if a.pattern == name]

@@ -18,7 +18,7 @@ from monitor.compare.comparable import Estimand, Statement, compare_definitions,
 from monitor.compare.forms import Trend
 from monitor.compare.information import information_at
 from monitor.compare.regions import region_area_km2, shared_area
-from monitor.compare.terms import holds, natural_terms
+from monitor.compare.terms import breath_terms, holds, natural_terms
 from monitor.compare.trends import decimal_years
 from monitor.compare.verdict import NOT_COMPARABLE, NOT_DUE, REASONS, UNDECIDED
 from monitor.config import CityConfig, ClaimSection, FluxBlockSection
@@ -317,7 +317,7 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
         region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
         years=tuple(sorted({e.start.year for e in epochs})),
         biogenic_in_block=biogenic_in(block, case),
-        respiration_in_block=_in_block(block, case, "human-respiration", "livestock-respiration"),
+        respiration_in_block=respiration_in(block, case),
         hours=one.variants[0].name,
         is_level=claim.kind == "level",
         day_factors=any(b.hour_factors for b in _cell_blocks(case) if b.name == block),
@@ -333,6 +333,12 @@ def biogenic_in(block: str, case: Case) -> bool | None:
     """Whether the block holds natural fluxes of its gas; None where no block does, and there may be some."""
     natural = natural_terms(case.species)
     return _in_block(block, case, *natural) if natural else False
+
+
+def respiration_in(block: str, case: Case) -> bool | None:
+    """The same of the breath of people and livestock."""
+    breath = breath_terms(case.species)
+    return _in_block(block, case, *breath) if breath else False
 
 
 def _in_block(block: str, case: Case, *terms: str) -> bool | None:

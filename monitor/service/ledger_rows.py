@@ -18,11 +18,11 @@ from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_de
 from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
 from monitor.compare.statistics import Estimate, gaussian
-from monitor.compare.terms import ADDS, EITHER, NATURAL, Term, holds, missing_terms, weigh_gap
+from monitor.compare.terms import ADDS, BREATH, EITHER, NATURAL, Term, holds, missing_terms, weigh_gap
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
 from monitor.errors import NumericalError
-from monitor.service.claims import biogenic_in, layouts, transport_of
+from monitor.service.claims import biogenic_in, layouts, respiration_in, transport_of
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Solved
@@ -134,7 +134,8 @@ def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Est
         region_area_km2=region_area_km2(section, solved.case.grid),
         years=tuple(range(epoch.start.year, (epoch.end - timedelta(microseconds=1)).year + 1)),
         biogenic_in_block=biogenic_in(block, solved.case),
-        biogenic_listed=True,
+        respiration_in_block=respiration_in(block, solved.case),
+        terms_listed=True,
         hours=solved.variants[0].name,
         is_level=True,
         day_factors=any(b.hour_factors for b in city.block if b.name == block and b.species == species),
@@ -148,13 +149,15 @@ def mismatches(
     city, species = solved.case.city, solved.case.species
     years = years_of(city, name, dataset)
     shared = next((y for y in years if y in estimand.years), None)
+    sectors = {str(s) for s in dataset["sector"].values}
     statement = Statement(
         species=species,
         unit=units.level_unit(species),
         scope="territorial",
         region=region,
         area_km2=None,
-        includes_biogenic=holds({str(s) for s in dataset["sector"].values}, *NATURAL),
+        includes_biogenic=holds(sectors, *NATURAL),
+        includes_respiration=holds(sectors, *BREATH),
         basis="gas",
         inventory_year=years[0] if shared is None else shared,
         adjustments=adjustments_of(city.ledger.adjustments),

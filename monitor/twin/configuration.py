@@ -71,6 +71,7 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
         "sectors": list(FOSSIL),
         "epochs": ["base", "target"],
         "claimed_by": "City council",
+        "adjustments": ["respiration: the twin's people do not breathe, none of it was put into its air"],
     }
 
     def change(id_: str, region: str, value: float, statement: str) -> str:
@@ -112,6 +113,7 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
                 tolerance=0.25,
                 region_area_km2=round(metro_km2 / 10.0, 1),
                 claimed_by="The commune's own inventory",
+                adjustments=fossil["adjustments"],
             ),
         ]
     )

@@ -19,6 +19,7 @@ DEFINITION = Estimand(
     region_area_km2=254.0,
     years=(),
     biogenic_in_block=False,
+    respiration_in_block=False,
     hours="all hours",
     is_level=False,
 )

@@ -88,7 +88,7 @@ def claim(value=-0.25, reading="at least", width=0.125, kind="change", **definit
     )
 
 
-OURS = Estimand("co2", 1000.0, (2023,), False, "all hours", False)
+OURS = Estimand("co2", 1000.0, (2023,), False, "all hours", False, respiration_in_block=False)
 
 
 @pytest.mark.parametrize("fraction", [None, HALF], ids=["whole grid", "cells cut by the edge"])

@@ -36,6 +36,7 @@ OURS = Estimand(
     region_area_km2=762.0,
     years=(2023,),
     biogenic_in_block=False,
+    respiration_in_block=False,
     hours="all hours",
     is_level=True,
 )
@@ -50,7 +51,7 @@ def test_a_claim_about_the_same_thing_is_comparable_in_every_item():
     items = compare_definitions(CLAIM, OURS)
     assert {i.status for i in items} == {"equal"}
     assert [i.item for i in items] == [
-        "gas", "scope", "biogenic part", "basis", "region", "unit", "hours",
+        "gas", "scope", "biogenic part", "respiration", "basis", "region", "unit", "hours",
     ]  # fmt: skip
 
 
@@ -128,21 +129,39 @@ def test_every_item_that_can_be_declared_is_a_key_of_the_files_and_no_other():
     assert set(get_args(GateItem)) == {item for item, words in WORDS.items() if words}
 
 
-def test_natural_fluxes_that_nothing_tells_apart_are_a_mismatch_until_somebody_declares_them():
-    bare = replace(OURS, biogenic_in_block=None)
-    detail = {i.item: i for i in compare_definitions(CLAIM, bare)}["biogenic part"].detail
-    assert status("biogenic part", ours=bare) == ("mismatch", False)
-    assert 'adjustments = [{ item = "biogenic part"' in detail and "[[block]]" in detail
-    assert status("biogenic part", ours=bare, includes_biogenic=True) == ("mismatch", False)
-    none = Adjustment("a desert in summer", 0.05, "biogenic part")
-    assert status("biogenic part", ours=bare, adjustments=(none,)) == ("declared", True)
+UNTOLD = pytest.mark.parametrize(
+    ("item", "ours", "included"),
+    [
+        ("biogenic part", {"biogenic_in_block": None}, {"includes_biogenic": True}),
+        ("respiration", {"respiration_in_block": None}, {"includes_respiration": True}),
+    ],
+    ids=["natural fluxes", "breath"],
+)
+
+
+@UNTOLD
+def test_fluxes_that_nothing_tells_apart_are_a_mismatch_until_somebody_declares_them(item, ours, included):
+    bare = replace(OURS, **ours)
+    detail = {i.item: i for i in compare_definitions(CLAIM, bare)}[item].detail
+    assert status(item, ours=bare) == ("mismatch", False)
+    assert f'adjustments = [{{ item = "{item}"' in detail and "[[block]]" in detail
+    assert status(item, ours=bare, **included) == ("mismatch", False)
+    none = Adjustment("a desert in summer", 0.05, item)
+    assert status(item, ours=bare, adjustments=(none,)) == ("declared", True)
     assert declared_sd(compare_definitions(replace(CLAIM, adjustments=(none,)), bare)) == 0.05
 
 
-def test_natural_fluxes_that_a_ledger_lists_are_declared_by_its_list():
-    listing = replace(OURS, biogenic_in_block=None, biogenic_listed=True)
-    assert status("biogenic part", ours=listing) == ("declared", True)
-    assert status("biogenic part", ours=listing, includes_biogenic=True) == ("mismatch", False)
+@UNTOLD
+def test_fluxes_that_a_ledger_lists_are_declared_by_its_list(item, ours, included):
+    listing = replace(OURS, **ours, terms_listed=True)
+    assert status(item, ours=listing) == ("declared", True)
+    assert status(item, ours=listing, **included) == ("mismatch", False)
+
+
+@pytest.mark.parametrize("species", ["ch4", "co"])
+def test_the_breath_of_people_is_asked_of_carbon_dioxide_alone(species):
+    items = compare_definitions(replace(CLAIM, species=species), replace(OURS, species=species))
+    assert "respiration" not in {i.item for i in items}
 
 
 def test_a_year_that_nobody_claimed_is_not_asked():

@@ -19,7 +19,9 @@ from monitor.inventory import InventoryRow, inventory_table
 from monitor.plugins import ReadContext
 
 #: The region and the years are drawn to each row: could the air of its own place be asked about it?
-OWN = Estimand("co2", None, (), biogenic_in_block=False, hours="all hours", is_level=True)
+OWN = Estimand(
+    "co2", None, (), biogenic_in_block=False, respiration_in_block=False, hours="all hours", is_level=True
+)
 #: What a claim made of a table of CO2e would have to declare.
 DECLARED = ("co2e taken as carbon dioxide", Adjustment("gwp of the publisher", 0.02))
 ILE_DE_FRANCE = replace(OWN, region_area_km2=12_012.0, years=(2014,))

@@ -90,7 +90,7 @@ def trend_claim(value=-0.02, width=0.01, **changes):
     )
 
 
-OURS = Estimand("co2", 1000.0, (2023,), False, "all hours", False)
+OURS = Estimand("co2", 1000.0, (2023,), False, "all hours", False, respiration_in_block=False)
 
 
 @pytest.mark.parametrize("reading", ["realised", "underlying"])

@@ -17,7 +17,7 @@ from monitor.domain import Interval
 from monitor.errors import InputError
 from monitor.service.analysis import analyse, solve_case
 from monitor.service.case import CityData, build_case
-from monitor.service.claims import biogenic_in, flat, judge_claim, months_sampled
+from monitor.service.claims import biogenic_in, flat, judge_claim, months_sampled, respiration_in
 
 EPOCHS = {
     "first": Interval.parse("2023-03-01", "2023-03-11"),
@@ -199,12 +199,12 @@ def test_a_source_needs_a_smaller_p_at_one_look_of_several(solved):
 def test_a_declared_difference_brings_its_uncertainty(solved):
     declared = [{"text": "one year for another", "relative_sd": 0.2}]
     plain, wide = (
-        judged(solved, LEVEL_LATE | {"adjustments": [*a, BARE]})["level"]
+        judged(solved, LEVEL_LATE | {"adjustments": [*a, *BARE]})["level"]
         for a in (["one year for another"], declared)
     )
     assert plain["estimate"] == pytest.approx(wide["estimate"], rel=1e-3)
     assert wide["sigma"] >= np.hypot(plain["sigma"], 0.19 * abs(plain["estimate"]))
-    assert wide["adjustments"] == plain["adjustments"] == ["one year for another", BARE["text"]]
+    assert wide["adjustments"] == plain["adjustments"] == ["one year for another", *(a["text"] for a in BARE)]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_number_of_an_inventory_is_of_its_whole_year(solved):
     tied = LEVEL_LATE | {
         "where": "inventory one-traffic",
         "months": [],
-        "adjustments": ["inventory year 2021 for 2023", BARE],
+        "adjustments": ["inventory year 2021 for 2023", *BARE],
     }
     found = {c["item"]: c for c in judged(solved, tied)["level"]["comparability"]}
     assert found["months"]["status"] == "declared" and "months 4 in the air" in found["months"]["detail"]
@@ -242,14 +242,14 @@ def test_a_yearly_total_against_days_of_april_is_not_comparable(solved):
     assert why["item"] == "months" and why["detail"] == "whole years claimed, months 4 in the air"
 
 
-def test_fluxes_of_vegetation_that_no_block_holds_are_not_taken_to_be_none_unless_somebody_says_so(solved):
+def test_vegetation_and_breath_that_no_block_holds_are_not_taken_to_be_none_unless_somebody_says_so(solved):
     found = judged(solved, LEVEL_LATE | {"adjustments": []})["level"]
     assert found["verdict"] == "not comparable" and found["estimate"] is None
-    (why,) = found["reasons"]
-    assert why.startswith("biogenic part: no block") and 'adjustments = [{ item = "biogenic part"' in why
+    for item, why in zip(("biogenic part", "respiration"), found["reasons"], strict=True):
+        assert why.startswith(f"{item}: no block") and f'adjustments = [{{ item = "{item}"' in why
     items = {c["item"]: c for c in judged(solved, LEVEL_LATE)["level"]["comparability"]}
-    assert items["biogenic part"]["status"] == "declared"
-    assert "period" not in items and "respiration" not in items  # nobody asked
+    assert items["biogenic part"]["status"] == items["respiration"]["status"] == "declared"
+    assert "period" not in items  # nobody asked
 
 
 def test_a_block_for_vegetation_leaves_the_others_without_it(solved):
@@ -257,6 +257,13 @@ def test_a_block_for_vegetation_leaves_the_others_without_it(solved):
     assert biogenic_in("traffic", case) is False and biogenic_in("green", case) is True
     assert biogenic_in("traffic", replace(case, city=SECTORS)) is None
     assert biogenic_in("traffic", replace(case, city=SECTORS, species="co")) is False
+
+
+def test_a_block_for_vegetation_does_not_hold_the_breath_of_people(solved):
+    sectors = [SECTORS.block[0].model_dump(), GREEN, GREEN | {"name": "people", "sectors": ["respiration"]}]
+    case, green = (replace(solved.case, city=city(block=blocks)) for blocks in (sectors, sectors[:2]))
+    assert respiration_in("traffic", case) is False and respiration_in("people", case) is True
+    assert respiration_in("traffic", green) is None
 
 
 @pytest.mark.parametrize(("sectors", "held"), [(["biosphere"], True), (["NEE", "traffic"], True)])

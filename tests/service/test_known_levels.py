@@ -34,7 +34,8 @@ def items(data):  # noqa: F811
             LEVEL | {"id": "tenth", "value": TOTAL / 10},
             LEVEL | {"id": "half", "value": TOTAL / 2},
             LEVEL | {"id": "quoted", "value": TOTAL / 10, "where": "inventory three"},
-            LEVEL | {"id": "said", "value": TOTAL / 10, "adjustments": ["magnitude: the city insists", BARE]},
+            LEVEL
+            | {"id": "said", "value": TOTAL / 10, "adjustments": ["magnitude: the city insists", *BARE]},
         )
         made = analyse(city(inventory=[*CITY["inventory"], THIRD | {"role": role}]), asked, WHOLE, more)
         return {
