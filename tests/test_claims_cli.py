@@ -271,6 +271,30 @@ def test_a_verdict_edited_by_hand_fails_with_its_file_and_both_digests(quick, pu
         assert f"expected: {sealed_with}" in err and "found: " in err
 
 
+def test_a_release_older_than_seals_says_so_once_and_how_to_write_it_again(
+    quick, published, tmp_path, capsys
+):
+    from monitor.publish.site import publish_release, write_sums
+
+    build = shutil.copytree(published.parent, tmp_path / "build")
+    content = json.loads(published.read_text(encoding="utf-8"))
+    del content["digest"], content["family"]  # the format of then had neither
+    (build / "report.json").write_text(json.dumps(content), encoding="utf-8")
+    workdir = ("--workdir", str(quick.workdir))
+    assert cli.run(["verify", str(build / "report.json"), *workdir]) == 74  # another checksum: an edit
+    assert "the file is not as it was published" in capsys.readouterr().err
+    write_sums(build)
+    old = publish_release(build, published.parents[2]) / "report.json"
+    period = ["--from", content["interval"][0], "--to", content["interval"][1]]
+    for args, code in ((["verify", str(old)], 65), (["verify"], 74)):
+        assert cli.run([*args, *workdir]) == code
+        err = capsys.readouterr().err
+        assert err.startswith("error: the release is older than the sealing of reports")
+        assert f"`monitor publish CITY.toml {' '.join(period)} --workdir" in err and err.count("error") == 1
+    assert cli.run(["publish", str(quick.config), *period, *workdir]) == 0
+    assert cli.run(["verify", *workdir]) == 0  # the superseded one stands by its checksums
+
+
 def test_a_verdict_sealed_again_after_an_edit_is_not_known_to_the_archive(quick, published, capsys):
     from monitor.compare.document import sealed
 
