@@ -301,7 +301,7 @@ def test_the_schema_is_json(kind, capsys):
 
 
 def test_claims_are_listed_and_shown(city, capsys):
-    claims = str(city.root / "config" / "claims" / "mini.toml")
+    claims = str(city.claims)
     assert cli.run(["claims", "list", claims]) == 0
     assert "The map is right" in capsys.readouterr().out
     assert cli.run(["claims", "show", claims, "map", "--json"]) == 0

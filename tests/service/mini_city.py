@@ -81,6 +81,33 @@ where = "inventory map"
 adjustments = [{ item = "biogenic part", text = "a town without wetlands" }]
 """
 
+#: Of the two days from 2020-01-06; both claims declare when they are judged.
+JUDGED_CLAIMS = """\
+schema_version = 1
+[[claim]]
+id = "level"
+kind = "level"
+statement = "The map is right"
+region = "window"
+species = "ch4"
+period = ["2020-01-06", "2020-01-08"]
+value = 1.0e5
+unit = "t CH4 a-1"
+tolerance = 0.25
+evaluate_on = ["2020-02-01", "2021-02-01"]
+adjustments = ["months: a winter for the year", { item = "biogenic part", text = "a town without wetlands" }]
+[[claim]]
+id = "leak"
+kind = "source"
+statement = "It leaks"
+species = "ch4"
+lon_deg = 1.2
+lat_deg = 52.1
+value = 500.0
+spending = { rule = "pocock", looks = ["2020-01-07", "2020-01-08", "2020-01-09"] }
+period = ["2020-01-06", "2020-01-09"]
+"""
+
 SERVICE = """\
 schema_version = 1
 cities = ["cities/mini.toml"]
@@ -104,6 +131,10 @@ class MiniCity:
     @property
     def config(self) -> Path:
         return self.root / "config" / "cities" / "mini.toml"
+
+    @property
+    def claims(self) -> Path:
+        return self.root / "config" / "claims" / "mini.toml"
 
     @property
     def service(self) -> Path:
@@ -183,11 +214,20 @@ def write_mini_city(root: Path) -> MiniCity:
         (root / folder).mkdir(parents=True)
     for folder in ("data/footprints", "data/inventories"):
         (root / folder).mkdir(parents=True)
-    (root / "config/cities/mini.toml").write_text(CITY)
-    (root / "config/claims/mini.toml").write_text(CLAIMS)
-    (root / "config/monitor.toml").write_text(SERVICE)
     city = MiniCity(root)
+    city.config.write_text(CITY)
+    city.claims.write_text(CLAIMS)
+    city.service.write_text(SERVICE)
     city.inventory()
+    return city
+
+
+def write_judged_city(root: Path) -> MiniCity:
+    """The city with two days of data, and two claims about them."""
+    city = write_mini_city(root)
+    city.observations("2020-01-06")
+    city.footprints("2020-01-06")
+    city.claims.write_text(JUDGED_CLAIMS)
     return city
 
 
