@@ -74,7 +74,7 @@ def test_a_notebook_is_small_and_was_run_from_top_to_bottom(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     count = [cell["execution_count"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert count == list(range(1, len(count) + 1))
-    assert path.stat().st_size < 400_000
+    assert path.stat().st_size < 200_000
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
     assert any("image/png" in o.get("data", {}) for c in notebook["cells"] for o in c.get("outputs", ()))
 
