@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,24 @@ def test_the_true_changes_are_exact(small):
     assert truth.change["control"] == pytest.approx(-0.02, abs=1e-12)
     assert truth.totals["ch4"]["base"] == truth.totals["ch4"]["target"]
     assert json.loads((small[0] / "truth.json").read_text())["change"]["metro"] == truth.change["metro"]
+
+
+def test_a_wrong_mixing_height_changes_what_a_tower_sees_as_much_as_is_declared(config):
+    """Uniform within ± 20 %, the demonstration's autumn: σ of what that changes of all that it sees."""
+    settings = TwinSettings()
+    drawn = city._draw(17, settings)
+    declared = next(s.transport_epoch_sd for s in config.inversion if s.species == "co2")
+    epoch, site = drawn.epochs["base"], drawn.geography.sites[0]
+
+    def seen(factor: float) -> float:
+        mixing = epoch.analysed["boundary_layer_height"] * factor
+        other = replace(epoch, true=epoch.true.assign(boundary_layer_height=mixing))
+        influence = air.true_footprints(drawn.geography, site, other)
+        return float(air.local_enhancement(influence, drawn.gases["co2"], drawn.cycles, other).sum())
+
+    bias = settings.mixing_bias
+    half = (seen(1 - bias) - seen(1 + bias)) / (2 * seen(1.0))
+    assert half / np.sqrt(3) == pytest.approx(declared, rel=0.3)
 
 
 def test_nothing_changes_outside_the_region():
