@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from monitor.publish.answers import answer
 from monitor.publish.badges import badge_of
 from monitor.publish.epochs_picture import epochs_picture
 from monitor.publish.interval_picture import interval_picture
@@ -22,7 +23,6 @@ from monitor.publish.numbers import (
 from monitor.publish.periods import name_of
 from monitor.publish.wording import (
     REASONS,
-    answer,
     claimed_text,
     gas_name,
     is_at_least,

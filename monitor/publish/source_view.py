@@ -95,7 +95,7 @@ def when_text(source: Mapping[str, Any]) -> Markup:
 
 def _days_text(moments: Sequence[str]) -> str:
     days = list(dict.fromkeys(day_text(moment[:10]) for moment in moments))
-    return f"on {days[0]}" if len(days) == 1 else " to ".join(days)
+    return f"on {days[0]}" if len(days) == 1 else f"between {' and '.join(days)}"
 
 
 def no_source(figures: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from markupsafe import Markup
 
@@ -28,7 +27,6 @@ from monitor.publish.numbers import (
 )
 
 Verdict = Mapping[str, object]
-NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 VERDICTS = ("supported", "contradicted", "undecided", "not comparable")
 
@@ -45,13 +43,6 @@ REASONS = {
     "not-an-evaluation-date": "the claim is judged on its declared dates, each from the data up to it",
     "look-taken": "this look was taken before: revised data may take its answer back, and give no other",
     "not-comparable": "the claim and the measurement are not about the same thing",
-}
-
-_OPENING = {
-    "supported": "The air supports this claim",
-    "contradicted": "The air contradicts this claim",
-    "undecided": "The air cannot decide this claim",
-    "not comparable": "This claim cannot be held against the air",
 }
 
 
@@ -139,6 +130,9 @@ def why(verdict: Verdict) -> Markup:
 def withstood(verdict: Verdict) -> list[str]:
     """What could have overturned a yes or a no, and did not; one sentence each."""
     sentences = []
+    is_source = verdict.get("kind") == "source"
+    if is_source and verdict.get("verdict") == "supported":
+        sentences.append("No fault of one instrument and no higher inflow explains as well what is seen.")
     others = [mapping_of(member) for member in items_of(verdict.get("ensemble"))][1:]
     if any(member.get("verdict") != verdict.get("verdict") for member in others):
         sentences.append(tidy(text_of(verdict.get("flips_text"))))
@@ -147,8 +141,10 @@ def withstood(verdict: Verdict) -> list[str]:
         sentences.append(
             f"{which} of method that {'was' if len(others) == 1 else 'were'} tried gives the same answer."
         )
+    elif is_source:
+        sentences.append("No other choice of method was tried.")
     response = as_number(verdict.get("response"))
-    if response is not None and verdict.get("kind") != "source":
+    if response is not None and not is_source:
         part = "in full" if response > 0.995 else f"to at least {show_plain(100 * response, 2)}{NO_BREAK}%"
         sentences.append(f"A true difference would show {part}, however it is laid out in the region.")
     return [sentence for sentence in sentences if sentence]
@@ -204,41 +200,6 @@ def verdict_estimate(verdict: Verdict) -> Estimate | None:
     return estimate_of(value, interval, level, unit, signed=is_signed(verdict))
 
 
-_NOUNS = {
-    "source": "source",
-    "change": "change",
-    "trend": "trend",
-    "share": "departure",
-    "level": "departure",
-}
-
-
-def answer(verdict: Verdict, names: Mapping[str, str] = NO_NAMES) -> Markup:
-    """One plain sentence: the verdict, the number behind it and its interval.
-
-    A number is given only with its interval; where there is none the sentence says so.
-
-    Parameters
-    ----------
-    names
-        Region id → its name.
-    """
-    word = text_of(verdict.get("verdict"))
-    opening = _OPENING.get(word, f"Verdict: {word}")
-    if word == "not comparable":
-        return Markup("{}, because the two are not about the same thing.").format(opening)
-    estimate = verdict_estimate(verdict)
-    if estimate is None:
-        return Markup("{}: no number with an interval could be given.").format(opening)
-    tail: str | Markup = ""
-    detectable = as_number(verdict.get("detectable"))
-    if word == "undecided" and detectable is not None:
-        noun = _NOUNS.get(text_of(verdict.get("kind")), "difference")
-        limit = Markup("; the smallest {} this network would reliably have seen is {}")
-        tail = limit.format(noun, other("limit", show_limit(detectable, estimate.unit)))
-    return Markup("{}: seen from the air, {}{}.").format(opening, _measured(verdict, estimate, names), tail)
-
-
 def show_limit(detectable: float, unit: str) -> str:
     """A detectable change, departure or strength in prose."""
     scale = scale_of(unit)
@@ -246,35 +207,6 @@ def show_limit(detectable: float, unit: str) -> str:
     if not scale.is_fraction and size >= 1e6:
         return f"{show_plain(size * 1e-6)} million {scale.plain}"
     return scale.with_unit(show_plain(size), plain=True)
-
-
-def _measured(verdict: Verdict, estimate: Estimate, names: Mapping[str, str]) -> Markup:
-    kind, gas = text_of(verdict.get("kind")), gas_name(verdict.get("species")) or "the gas"
-    region = _name_of(verdict.get("region"), names)
-    place = f" from {region}" if region else ""
-    if kind == "source":
-        return Markup("{} escapes{} at {}").format(gas, place, plain_amount(estimate))
-    if kind in {"change", "trend"}:
-        return Markup("emissions of {}{} {}").format(gas, place, plain_change(estimate))
-    if kind == "share":
-        part, whole = _part_and_whole(verdict, region, names)
-        return Markup("{} accounts for {} of the {} emissions{}").format(
-            part, plain_amount(estimate), gas, f" from {whole}" if whole else ""
-        )
-    return Markup("{} emissions{} are {}").format(gas, place, plain_amount(estimate))
-
-
-def _name_of(region: object, names: Mapping[str, str]) -> str:
-    return names.get(text_of(region), text_of(region))
-
-
-def _part_and_whole(verdict: Verdict, region: str, names: Mapping[str, str]) -> tuple[str, str]:
-    """What a share is of what: sectors of all sectors, or a region of a larger one."""
-    sectors = [text_of(name) for name in items_of(verdict.get("sectors"))]
-    part = region or "this part"
-    if sectors and sectors != ["*"] and items_of(verdict.get("of_sectors")):
-        part = " and ".join(sectors)
-    return part, _name_of(verdict.get("of_region"), names) or (region if part != region else "the whole")
 
 
 def plain_change(estimate: Estimate) -> Markup:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_inputs import evaluation, verdict, verdicts
 
+from monitor.publish.answers import answer
 from monitor.publish.claim_view import look_text
 from monitor.publish.diagnostics import diagnostics_in_words
 from monitor.publish.numbers import (
@@ -21,7 +22,7 @@ from monitor.publish.numbers import (
     show_level,
     show_plain,
 )
-from monitor.publish.wording import answer, plain_amount, reasons_of, why
+from monitor.publish.wording import plain_amount, reasons_of, why
 
 INTERVAL_WITH_LEVEL = re.compile(r"\([\d.]+ % interval: .+ to .+\)")
 
@@ -101,6 +102,47 @@ def test_a_trend_is_said_per_year_and_a_share_of_its_whole():
     )
     part = verdicts()["traffic"] | {"sectors": ["*"], "of_sectors": [], "region": "north"}
     assert "North accounts for 31.2 %" in plain(answer(part, {"north": "North", "city": "X"}))
+
+
+def test_a_source_is_said_with_its_place_and_its_time_and_is_there_only_where_the_air_says_so():
+    row = verdicts()["festival"]
+    where = "at 48.131° N, 11.548° E"
+    assert (
+        f"a source of CH₄ {where} released 11.7 kg of CH₄ an hour (95 % interval: 7.9 to 15.5); it began"
+        in (plain(answer(row)))
+    )
+    assert "it began between 15 Sep 2023 and 17 Sep 2023, ended on 2 Oct 2023 (95 % each)." in plain(
+        answer(row)
+    )
+    for word in ("undecided", "contradicted"):
+        said = plain(answer(row | {"verdict": word}))
+        assert f"the source of CH₄ that fits best {where} would release 11.7 kg" in said
+    undated = row | dict.fromkeys(("start", "end", "start_interval", "end_interval"))
+    assert "15.5), in Sep to Nov 2023 against" in plain(answer(undated))
+
+
+def test_a_change_is_said_of_the_part_that_is_estimated_and_of_the_periods_compared():
+    part = verdict("supported", sectors=["traffic", "heating", "industry"])
+    part["comparability"] = [{"item": "biogenic part", "status": "equal", "detail": "excluded on both sides"}]
+    said = plain(answer(part, {"city": "X"}))
+    assert (
+        "emissions of CO₂ by traffic, heating and industry from X, natural and biogenic fluxes left out,"
+        " fell by 24.1 %"
+    ) in said
+    assert said.endswith("to 29.6 %), in Sep to Nov 2023 against Sep to Nov 2019.")
+    both = part | {"sectors": ["*"], "comparability": []}
+    assert "emissions of CO₂ from X fell by" in plain(answer(both, {"city": "X"}))
+    years = [[f"{y}-01-01T00:00:00Z", f"{y + 1}-01-01T00:00:00Z"] for y in range(2018, 2024)]
+    assert ", over six periods, the first 2018, the last 2023." in plain(answer(part | {"periods": years}))
+
+
+def test_a_yes_about_a_source_says_whether_stations_and_other_choices_turn_it():
+    row = verdicts()["festival"]
+    alone = plain(why(row))
+    assert "No fault of one instrument and no higher inflow explains as well what is seen." in alone
+    assert "No other choice of method was tried." in alone
+    tried = row | {"ensemble": verdicts()["trend"]["ensemble"]}
+    assert "Each of the 2 other choices of method that were tried gives the same answer." in plain(why(tried))
 
 
 def test_what_turns_a_verdict_is_said_and_what_it_withstood():
