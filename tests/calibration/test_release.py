@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.linalg import null_space
 from scipy.stats import multivariate_normal
 
+from monitor.calibration.release import sampling
 from monitor.calibration.release.alarm import search
 from monitor.calibration.release.annealing import bridged
 from monitor.calibration.release.data import (
@@ -24,10 +25,10 @@ from monitor.calibration.release.data import (
     read_release,
 )
 from monitor.calibration.release.errors import GROUPS, Errors, frozen_errors
-from monitor.calibration.release.evaluation import ALL, SETTLED, Estimate, Job, estimate
+from monitor.calibration.release.evaluation import ALL, Estimate, Job, estimate
 from monitor.calibration.release.model import PRIOR_MEAN, SILENCE, log_prior, model_of, unpack
 from monitor.calibration.release.rates import LARGEST_G_MIN, LEAST_G_MIN, log_mass
-from monitor.calibration.release.sampling import Posterior, pooled, potential_scale, sample_release
+from monitor.calibration.release.sampling import SETTLED, Posterior, pooled, potential_scale, sample_release
 from monitor.calibration.release.worlds import judged, rough_world, stated_world, try_world
 from monitor.cli import run
 from monitor.errors import SourceFormatError
@@ -230,6 +231,22 @@ def test_populations_that_stay_apart_are_no_answer():
         found = Posterior(np.zeros((1, 7)), np.ones(1), np.array([6.0]), np.array([0.1]), disagreement)
         fields = dict.fromkeys(Estimate.__dataclass_fields__) | estimate_of | {"posterior": found}
         assert Estimate(**fields).covers(5.8) is covers
+
+
+def test_populations_that_disagree_are_drawn_again_twice_as_large(world, monkeypatch):
+    sizes = []
+
+    def sampled(model, summits, bound, size, rng):
+        sizes.append(size)
+        one = np.ones(1)
+        return Posterior(np.zeros((1, 7)), one, one, one, 1.02 if size == 20 else 1.5)
+
+    monkeypatch.setattr(sampling, "summits_of", lambda model: (model, [], 0.0))
+    monkeypatch.setattr(sampling, "_sampled", sampled)
+    assert sample_release(world, seed=1, draws=10).disagreement == 1.02
+    assert sizes == [10, 20]
+    assert sample_release(world, seed=1, draws=11).disagreement == 1.5  # which is said, and is no answer
+    assert sizes[2:] == [11, 22, 44]
 
 
 @pytest.mark.parametrize("rough", [False, True])

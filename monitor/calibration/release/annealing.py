@@ -37,9 +37,10 @@ class _Draws:
     before: np.ndarray
     after: np.ndarray
 
-    def at(self, power: float) -> np.ndarray:
-        """Ln p_β (n,)."""
-        return np.asarray((1 - power) * self.before + power * self.after)
+    @property
+    def rise(self) -> np.ndarray:
+        """Ln p₁/p₀ (n,)."""
+        return np.asarray(self.after - self.before)
 
     def take(self, chosen: np.ndarray) -> _Draws:
         return _Draws(self.points[chosen], self.before[chosen], self.after[chosen])
@@ -56,7 +57,8 @@ def bridged(
 ) -> np.ndarray:
     """Draws (n, k) of `after` from as many of `before`; `scale` (k,) is a size at which it changes.
 
-    Where `before` has no density there is none after.
+    Where `before` has no density there is none after.  What `before` rejects is not tried under `after`,
+    which may be dear: moves are accepted in two stages (Christen and Fox 2005, J. Comput. Graph. Stat. 14).
     """
     draws = _Draws(points, before(points), after(points))
     power = 0.0
@@ -70,19 +72,20 @@ def bridged(
             order = rng.permutation(points.shape[0])
             for own, other in (np.array_split(order, 2), np.array_split(order, 2)[::-1]):
                 tried = _tried(draws.points[own], draws.points[other], scale, rng)
-                fresh = _Draws(tried, before(tried), after(tried))
-                possible = np.flatnonzero(np.isfinite(fresh.before) & np.isfinite(fresh.after))
-                gain = fresh.take(possible).at(power) - draws.take(own[possible]).at(power)
-                taken = possible[np.log(rng.random(possible.size)) < gain]
+                ahead = before(tried)
+                passed = np.log(rng.random(own.size)) < ahead - draws.before[own]
+                own, fresh = own[passed], _Draws(tried[passed], ahead[passed], after(tried[passed]))
+                gain = power * (fresh.rise - draws.take(own).rise)
+                taken = np.log(rng.random(own.size)) < gain
                 draws = draws.put(own[taken], fresh.take(taken))
-                moves += taken.size / order.size
+                moves += float(np.sum(taken)) / order.size
             sweeps += 1
     return draws.points
 
 
 def _changed(draws: _Draws, step: float) -> np.ndarray:
     """Weights (n,) of a step."""
-    return np.asarray(softmax(step * (draws.after - draws.before)))
+    return np.asarray(softmax(step * draws.rise))
 
 
 def _step(draws: _Draws, most: float) -> float:

@@ -21,7 +21,7 @@ from monitor.calibration.release.alarm import Search, search
 from monitor.calibration.release.data import DEVELOPMENT_ENDS, MAIN, OFF, Samples, blocks_of, read_release
 from monitor.calibration.release.errors import GROUPS, frozen_errors
 from monitor.calibration.release.model import SILENCE, ReleaseModel, model_of, unpack
-from monitor.calibration.release.sampling import Posterior, pooled, sample_release
+from monitor.calibration.release.sampling import SETTLED, Posterior, pooled, sample_release
 from monitor.transport import surface_plume
 from monitor.transport.surface_plume import Dispersion
 
@@ -31,8 +31,6 @@ WITHIN_M: Final = 10.0
 WIDEST: Final = 4.0
 COVERING_GROUPS: Final = 3
 NULL_DRAWS: Final = 1000
-#: R̂ between populations of draws above which a posterior was not found.
-SETTLED: Final = 1.1
 _QUANTILES: Final = np.array([0.025, 0.5, 0.975])
 
 

@@ -30,7 +30,9 @@ _WIDE_M, _BROAD = 0.6 * AREA_M, 0.25
 #: σ of the wide ones about a summit [`STEP`].
 _BEND: Final = 2.0
 #: Populations, draws in each, and draws with more half hours than `_MANY`, which cost much.
-_POPULATIONS, _DRAWS, _FEWER, _MANY = 4, 80, 64, 1000
+_POPULATIONS, _DRAWS, _FEWER, _MANY = 4, 80, 48, 1000
+#: R̂ between populations above which the posterior was not found; doublings of the draws that are tried then.
+SETTLED, _DOUBLINGS = 1.1, 2
 #: The reference is given up for one that is higher by this in ln density, and is looked for at most so often.
 _HIGHER, _REFERENCES = 1.0, 3
 #: Plumes of the first posterior that the independent errors of the second are a mean of.
@@ -103,16 +105,32 @@ class _Mixture:
 
 
 def sample_release(model: ReleaseModel, *, seed: int, draws: int | None = None) -> Posterior:
-    """The posterior of a model; the same seed gives the same draws, so many in each population.
+    """The posterior of a model; the same seed gives the same draws, so many in each population to begin with.
+
+    Where the populations disagree they are drawn again, twice as large each time.
+    """
+    rng = np.random.default_rng(seed)
+    size = draws or (_FEWER if model.blocks.count.size > _MANY else _DRAWS)
+    begin = summits_of(model)
+    found = _sampled(*begin, size, rng)
+    for _ in range(_DOUBLINGS):
+        if found.disagreement <= SETTLED:
+            break
+        size *= 2
+        found = _sampled(*begin, size, rng)
+    return found
+
+
+def _sampled(
+    model: ReleaseModel, summits: list[np.ndarray], bound: float, size: int, rng: np.random.Generator
+) -> Posterior:
+    """The posterior by populations of a size.
 
     Reference and Student-t weights are those of the highest summit, and of a higher one that draws come upon.
     A first posterior says how wide the plumes spread that may be true; with the independent errors of their
     mean the second is drawn.
     """
-    rng = np.random.default_rng(seed)
     many = model.blocks.count.size > _MANY
-    size = draws or (_FEWER if many else _DRAWS)
-    model, summits, bound = summits_of(model)
     for _ in range(_REFERENCES):
         proposal = _about(model, summits)
         sharp = model.tempered()
