@@ -184,7 +184,8 @@ class VerdictDocument(_Part):
     years_to_detect: float | None
     share_from_data: float | None = Field(description="1 − posterior over prior variance")
     response: float | None = Field(description="the smallest of `responses`")
-    responses: dict[str, float | None]
+    responses: dict[str, float | None] = Field(description="per layout, along the map that shows least")
+    responses_most: dict[str, float | None] = Field({}, description="along the map that shows most")
     false_alarm: Probability | None = Field(
         description="source: of the whole search; at most this where it is 1 / (draws + 1)"
     )

@@ -73,14 +73,16 @@ def pool_choices(answers: Sequence[Answer], estimates: Sequence[Estimate]) -> Po
     )
 
 
-def pooled_responses(answers: Sequence[Answer]) -> dict[str, float]:
-    """How much of a true change in each layout the pooled estimate shows; along the map that shows least.
+def pooled_responses(answers: Sequence[Answer]) -> dict[str, tuple[float, float]]:
+    """How much of a true change in each layout the estimate shows, along the map of least and of most.
 
     It is pooled over variants as the estimate is: a variant has a part in the estimate, and no more in this.
+    The mean over maps would hide one that shows too little behind one that shows too much.
     """
     names = dict.fromkeys(name for a in answers for name in a.responses)
     tables = {name: _table(answers, [a.responses.get(name, np.nan) for a in answers]) for name in names}
-    return {name: float(_over_variants(answers, table).min()) for name, table in tables.items()}
+    along = {name: _over_variants(answers, table) for name, table in tables.items()}
+    return {name: (float(shown.min()), float(shown.max())) for name, shown in along.items()}
 
 
 def _over_variants(answers: Sequence[Answer], table: np.ndarray) -> np.ndarray:

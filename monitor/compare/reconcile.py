@@ -20,7 +20,7 @@ from monitor.compare.claims import Quantity
 from monitor.compare.quantity import other_epochs
 from monitor.compare.statistics import LEVEL, Estimate
 from monitor.compare.terms import NOT_TESTED, Gap, Term
-from monitor.compare.verdict import LEAST_RESPONSE, NOT_COMPARABLE, number
+from monitor.compare.verdict import NOT_COMPARABLE, number, shows
 from monitor.inversion.posterior import Posterior, prior_totals
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.totals import FixedEffect, Total
@@ -195,9 +195,12 @@ def _response(gain: np.ndarray, problem: InverseProblem, quantity: Quantity, fie
     return float(gain @ effect / size)
 
 
-def is_prior_driven(share: float, response: float) -> bool:
-    """Whether a number is the prior's more than the data's; what is not known does not speak for it."""
-    return bool(share < LEAST_SHARE or (np.isfinite(response) and response < LEAST_RESPONSE))
+def is_prior_driven(share: float, response: tuple[float, float] | None) -> bool:
+    """Whether a number is the prior's more than the data's: by its share, or the least and most it shows.
+
+    Without a response the share alone says.
+    """
+    return share < LEAST_SHARE or (response is not None and not shows(*response))
 
 
 @dataclass(frozen=True)
@@ -219,8 +222,8 @@ class Row:
     share_from_data
         1 − posterior/prior variance of the informative posterior.
     response
-        The least part of a true change that would show: of a block in another layout of the same total, of a
-        sector in its own.
+        The least and the most of a true change that would show: of a block in other layouts of the same
+        total, of a sector in its own; ``None`` where it has none.
     not_comparable
         Why no number is compared.
     counted, lines
@@ -242,7 +245,7 @@ class Row:
     estimate: Estimate | None = None
     posterior_difference: Amount | None = None
     share_from_data: float | None = None
-    response: float | None = None
+    response: tuple[float, float] | None = None
     gap: Gap | None = None
     terms: tuple[Term, ...] = ()
     marks: tuple[str, ...] = ()
@@ -277,7 +280,8 @@ class Row:
             "difference_after_terms": gap and _difference(gap.left, gap.left_sigma),
             "posterior_difference": moved and _difference(moved.value, moved.sigma),
             "share_from_data": number(self.share_from_data),
-            "response": number(self.response),
+            "response": self.response and number(self.response[0]),
+            "response_most": self.response and number(self.response[1]),
             "missing_terms": [term.as_json() for term in self.terms],
             "marks": list(self.marks),
             "status": self.status,

@@ -23,6 +23,12 @@ UNSIMULATED = "beyond-simulation"
 #: Outside these responses to some pattern of the same total, neither yes nor no may be said.
 LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
 
+
+def shows(least: float, most: float) -> bool:
+    """Whether layouts that show between these parts of a true change show it for what it is."""
+    return LEAST_RESPONSE <= least and most <= MOST_RESPONSE
+
+
 REASONS: Mapping[str, str] = {
     "below-detectable-change": "The network could not have seen what is claimed: it is smaller than the "
     "smallest change or departure it detects.",
@@ -130,6 +136,8 @@ class Verdict:
         Members that alone would say otherwise than the pooled estimate.
     correlation
         Between epochs, of the transport error they share: the least favourable one, at which the estimate is.
+    responses
+        Per layout the part of a true change that would show, along the map of least and of most.
     correlations
         Of the estimate's error with that of other parts of the model (inflow, biosphere), by name.
     detectable_before
@@ -150,7 +158,7 @@ class Verdict:
     bayes_factor: float | None = None
     detectable: float | None = None
     share_from_data: float | None = None
-    responses: Mapping[str, float] = field(default_factory=dict)
+    responses: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ensemble: tuple[Member, ...] = ()
     uncertainty_rule: str = ""
     false_alarm: float | None = None
@@ -169,8 +177,9 @@ class Verdict:
         the interval), `unit`, `sigma`, `degrees_of_freedom` (null where the variance is modelled),
         `sigma_within`, `sigma_between`, `sigma_by_choice` {choice: 1σ}, `sign_confirmed`, `probability`,
         `bayes_factor`, `detectable`, `detectable_before`, `years_to_detect`, `share_from_data`, `response`,
-        `responses`, `false_alarm`, `comparability`, `ensemble`, `flips` [{member, choice, verdict}],
-        `flips_text`, `least_favourable_correlation`, `correlations` {part of the model: correlation},
+        `responses` {layout: along the map that shows least}, `responses_most`, `false_alarm`,
+        `comparability`, `ensemble`, `flips` [{member, choice, verdict}], `flips_text`,
+        `least_favourable_correlation`, `correlations` {part of the model: correlation},
         `epochs` [{period, estimate, sigma, interval, level}] (in the unit of a level), `uncertainty_rule`.
         """
         e = self.estimate
@@ -197,8 +206,11 @@ class Verdict:
             "detectable_before": number(self.detectable_before),
             "years_to_detect": number(self.years_to_detect),
             "share_from_data": number(self.share_from_data),
-            "response": number(min(self.responses.values())) if self.responses else None,
-            "responses": {k: number(v) for k, v in self.responses.items()},
+            "response": number(min(least for least, _ in self.responses.values()))
+            if self.responses
+            else None,
+            "responses": {k: number(least) for k, (least, _) in self.responses.items()},
+            "responses_most": {k: number(most) for k, (_, most) in self.responses.items()},
             "false_alarm": number(self.false_alarm),
             "comparability": [c.as_json() for c in self.comparability],
             "ensemble": [m.as_json() for m in self.ensemble],
@@ -296,11 +308,13 @@ class Evidence:
 
     Attributes
     ----------
+    responses
+        Per layout, along the map that shows least and the one that shows most.
     station_members
         Those that depart from the whole (`departs`).
     """
 
-    responses: Mapping[str, float]
+    responses: Mapping[str, tuple[float, float]]
     model_members: Sequence[Member]
     station_members: Sequence[Member]
     loo_coverage: float
@@ -325,7 +339,7 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
         Smallest change (or departure from the claimed level) that 80 % of such data would detect.
     """
     reasons = []
-    if not all(LEAST_RESPONSE <= shown <= MOST_RESPONSE for shown in evidence.responses.values()):
+    if not all(shows(*response) for response in evidence.responses.values()):
         reasons.append("pattern-dependent")
     said = {answer, *(m.verdict for m in (*evidence.model_members, *evidence.station_members))}
     blind = any(not isfinite(m.estimate.sigma) for m in evidence.station_members)

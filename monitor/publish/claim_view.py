@@ -79,7 +79,7 @@ def _claim_view(
         "level": show_level(estimate.level) if estimate else "",
         "ensemble": _ensemble_rows(verdict),
         "flips": tidy(text_of(verdict.get("flips_text"))),
-        "responses": _numbers(verdict, "responses"),
+        "responses": _responses(verdict),
         "correlations": _numbers(verdict, "correlations"),
         "reasons": [
             (text_of(code), REASONS.get(text_of(code), "")) for code in items_of(verdict.get("reasons"))
@@ -250,6 +250,15 @@ def _numbers(verdict: Mapping[str, Any], key: str) -> Rows:
         (text_of(name), show_plain(number))
         for name, value in mapping_of(verdict.get(key)).items()
         if (number := as_number(value)) is not None
+    ]
+
+
+def _responses(verdict: Mapping[str, Any]) -> Rows:
+    """Per layout what would show along the map of least, and of most where that is another number."""
+    most = dict(_numbers(verdict, "responses_most"))
+    return [
+        (name, least if most.get(name, least) == least else f"{least} to {most[name]}")
+        for name, least in _numbers(verdict, "responses")
     ]
 
 

@@ -40,7 +40,8 @@ COLUMN_UNITS = (
     (r"interval_(low|high)|sigma(_within|_between)?|detectable(_before)?|strength", _AS_UNIT),
     (r"prior_total", _AS_UNIT),
     (
-        r"(estimate_)?level|probability|bayes_factor|share_from_data|response|false_alarm|background_share|z|hits",
+        r"(estimate_)?level|probability|bayes_factor|share_from_data|response(_most)?|false_alarm"
+        r"|background_share|z|hits",
         "1",
     ),
     (r"degrees_of_freedom|least_favourable_correlation|evaluation_(look|looks|time|information)", "1"),

@@ -145,7 +145,11 @@ def withstood(verdict: Verdict) -> list[str]:
         sentences.append("No other choice of method was tried.")
     response = as_number(verdict.get("response"))
     if response is not None and not is_source:
+        largest = map(as_number, mapping_of(verdict.get("responses_most")).values())
+        most = max((shown for shown in largest if shown is not None), default=response)
         part = "in full" if response > 0.995 else f"to at least {show_plain(100 * response, 2)}{NO_BREAK}%"
+        if most > 1.005:
+            part = f"as {show_plain(100 * response, 2)} to {show_plain(100 * most, 3)}{NO_BREAK}% of itself"
         sentences.append(f"A true difference would show {part}, however it is laid out in the region.")
     return [sentence for sentence in sentences if sentence]
 

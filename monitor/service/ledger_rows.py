@@ -202,7 +202,7 @@ def _rows(cell: Cell) -> list[ledger.Row]:
 
 
 def _block_row(cell: Cell, bottom_up: ledger.Amount, split: ledger.Split) -> ledger.Row:
-    estimate, response = None, float("nan")
+    estimate, response = None, None
     if cell.solved.main.problem.block(cell.quantity.block).fields is None:
         estimate, response = flat_total(cell, (cell.inventory,))
     return compared(
@@ -216,8 +216,8 @@ def _block_row(cell: Cell, bottom_up: ledger.Amount, split: ledger.Split) -> led
     )
 
 
-def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, float]:
-    """The air's own total, pooled over the ensemble, and the least response to the layouts of a verdict."""
+def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, tuple[float, float]]:
+    """The air's own total, pooled over the ensemble; least and most response to the layouts of a verdict."""
     own = dict(zip(cell.sectors, cell.fields, strict=True)) if len(cell.sectors) > 1 else {}
     others = layouts(cell.solved.case, cell.quantity.block)
     fields = {name: cell.quantity.patterns[name] for name in patterns}
@@ -226,7 +226,8 @@ def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, float]:
     )
     answers = judging.answers(quantity, models_of(cell.solved))
     estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
-    return estimate, min(r for a in answers for r in a.responses.values())
+    shown = [r for a in answers for r in a.responses.values()]
+    return estimate, (min(shown), max(shown))
 
 
 def _sector_rows(cell: Cell, parts: list[ledger.Amount], split: ledger.Split) -> list[ledger.Row]:
@@ -240,11 +241,17 @@ def _sector_rows(cell: Cell, parts: list[ledger.Amount], split: ledger.Split) ->
             parts[k],
             split.row(k),
             free[k],
-            (float(split.share[k]), float(split.response[k])),
+            (float(split.share[k]), response_of(split, k)),
             terms,
         )
         for k, sector in enumerate(cell.sectors)
     ]
+
+
+def response_of(split: ledger.Split, k: int) -> tuple[float, float] | None:
+    """How much of a change of a sector shows in its own layout; none of a sector that emits nothing."""
+    shown = float(split.response[k])
+    return (shown, shown) if np.isfinite(shown) else None
 
 
 def _free(cell: Cell) -> list[Estimate | None]:
@@ -285,14 +292,14 @@ def compared(
     bottom_up: ledger.Amount,
     informative: tuple[ledger.Amount, ledger.Amount],
     estimate: Estimate | None,
-    carried: tuple[float, float],
+    carried: tuple[float, tuple[float, float] | None],
     terms: tuple[Term, ...],
 ) -> ledger.Row:
-    """A row; `carried` is its share from data and its response."""
+    """A row; `carried` is its share from data and its least and most response."""
     (prior, posterior), (share, response) = informative, carried
     driven = ledger.is_prior_driven(share, response)
-    # a total has a flat estimate: what a low response says of it is that the layout decides
-    layout = sector == ledger.ALL_SECTORS and not ledger.is_prior_driven(share, float("nan"))
+    # a total has a flat estimate: what its responses say against it is that the layout decides
+    layout = sector == ledger.ALL_SECTORS and not ledger.is_prior_driven(share, None)
     marks = ["pattern-dependent" if layout else "prior-driven"] if driven else []
     marks += ["not-told-apart"] if estimate is None else []
     gap = None

@@ -22,6 +22,7 @@ from monitor.service.ledger_rows import (
     mean_fields,
     pooled_free,
     quantity_of,
+    response_of,
     terms_of,
 )
 
@@ -119,7 +120,7 @@ def _of_block(
     for k, group in enumerate(groups):
         per_map = [own[k] for own in free]
         together = [a for same in zip(*per_map, strict=True) for a in same] if all(per_map) else []
-        carried = (float(split.share[k]), float(split.response[k]))
+        carried = (float(split.share[k]), response_of(split, k))
         bottom_up = amount_of(solved, section, rows, group.rows)
         row = compared(cell, group.name, bottom_up, split.row(k), pooled_free(together), carried, terms)
         out.append(replace(row, **of_lines(rows, group.rows)))

@@ -125,7 +125,7 @@ def _cell(solved: Solved, section: TableSection, block: str, period: str, epoch:
 def _compared(cell: Cell, section: TableSection, rows: xr.Dataset, row: int) -> ledger.Row:
     """The table's total against the block's: it has no pattern, so those of all maps are pooled."""
     split = ledger.split_by_sector(cell.quantity, cell.solved.main, cell.fields)
-    estimate, response = None, float("nan")
+    estimate, response = None, None
     if cell.solved.main.problem.block(cell.quantity.block).fields is None:
         estimate, response = flat_total(cell, cell.quantity.patterns)
     bottom_up = amount_of(cell.solved, section, rows, [row])

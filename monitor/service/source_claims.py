@@ -95,7 +95,7 @@ def judge_source(
         comparability=items,
         detectable=detectable,
         share_from_data=1.0,
-        responses={"the source itself": 1.0},
+        responses={"the source itself": (1.0, 1.0)},
         uncertainty_rule=(
             "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
             f"transport error of {scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "

@@ -25,7 +25,7 @@ from monitor.compare.ensemble import (
 from monitor.compare.estimator import Answer, Variant
 from monitor.compare.forms import Change, Level, Share, Trend
 from monitor.compare.statistics import Estimate, gaussian, pool
-from monitor.compare.verdict import Member, flips_of, flips_text
+from monitor.compare.verdict import Evidence, Member, flips_of, flips_text, weigh
 from monitor.errors import InputError
 from monitor.inversion import solve
 from monitor.inversion.assumptions import Background, TransportScale
@@ -79,7 +79,7 @@ def test_independent_choices_are_pooled_like_all_their_combinations():
     assert found.between**2 == pytest.approx(sum(v**2 for v in found.by_choice.values()))
 
 
-def test_the_response_is_that_of_the_pooled_estimate_along_the_map_that_shows_least():
+def test_the_responses_are_those_of_the_pooled_estimate_along_the_maps_of_least_and_most():
     """A true change of 1 in a layout moves each member by its response, and their pool by the pooled one."""
     rng = np.random.default_rng(2)
     choices = ("main", "length", "time", "time")
@@ -95,7 +95,15 @@ def test_the_response_is_that_of_the_pooled_estimate_along_the_map_that_shows_le
                 pool_choices([a for a, _ in mine], [gaussian(e * r, 0.1) for _, r in mine]) for e in (0, 1)
             )
             moved.append(after.estimate.value - before.estimate.value)
-        assert found[layout] == pytest.approx(min(moved))
+        assert found[layout] == pytest.approx((min(moved), max(moved)))
+
+
+def test_a_map_that_shows_too_much_is_not_hidden_by_one_that_shows_too_little():
+    """0.9 along one map and 2.0 along the other: their mean shows 1.45, and no verdict may stand on it."""
+    answers = [replace(member(p, "main"), responses={"x": r}) for p, r in (("one", 0.9), ("two", 2.0))]
+    evidence = Evidence(pooled_responses(answers), [], [], 0.95, 500, 0.9, 0.25)
+    for answer in ("supported", "contradicted"):
+        assert weigh(answer, 0.1, evidence) == ("undecided", ("pattern-dependent",))
 
 
 def test_variants_that_name_no_choice_are_a_choice_of_their_own():

@@ -132,9 +132,17 @@ def test_shares_sum_to_one_in_every_cell(seed):
 
 @pytest.mark.parametrize(
     ("share", "response", "driven"),
-    [(0.9, 0.95, False), (0.4, 0.95, True), (0.9, 0.7, True), (0.9, np.nan, False)],
+    [
+        (0.9, (0.95, 1.1), False),
+        (0.4, (0.95, 1.1), True),
+        (0.9, (0.7, 1.1), True),
+        (0.9, (0.95, 1.3), True),
+        (0.9, None, False),
+    ],
 )
-def test_a_number_is_the_priors_when_the_data_took_little_or_show_little(share, response, driven):
+def test_a_number_is_the_priors_when_the_data_took_little_or_show_too_little_or_too_much(
+    share, response, driven
+):
     assert is_prior_driven(share, response) is driven
 
 

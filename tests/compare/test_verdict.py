@@ -79,7 +79,7 @@ def member(verdict):
 
 
 GOOD = Evidence(
-    responses={"uniform": 0.95, "core": 1.02},
+    responses={"uniform": (0.95, 1.0), "core": (1.02, 1.1)},
     model_members=[member("supported")],
     station_members=[member("undecided")],
     loo_coverage=0.95,
@@ -98,9 +98,10 @@ def test_a_yes_or_a_no_stands_when_nothing_speaks_against_it(answer):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"responses": {"uniform": 0.79, "core": 1.0}}, "pattern-dependent"),
-        ({"responses": {"core": 1.3, "uniform": 1.0}}, "pattern-dependent"),
-        ({"responses": {"core": 1.0, "uniform": np.nan}}, "pattern-dependent"),
+        ({"responses": {"uniform": (0.79, 1.0), "core": (1.0, 1.0)}}, "pattern-dependent"),
+        ({"responses": {"core": (1.3, 1.3), "uniform": (1.0, 1.0)}}, "pattern-dependent"),
+        ({"responses": {"core": (0.9, 2.0), "uniform": (1.0, 1.0)}}, "pattern-dependent"),
+        ({"responses": {"core": (1.0, 1.0), "uniform": (np.nan, np.nan)}}, "pattern-dependent"),
         ({"model_members": [member("supported"), member("contradicted")]}, "unstable"),
         ({"station_members": [member("contradicted")]}, "unstable"),
         ({"loo_coverage": 0.8}, "poor-fit"),
@@ -112,7 +113,7 @@ def test_a_yes_does_not_stand(change, reason):
 
 
 def test_a_no_does_not_stand_when_the_pattern_could_hide_the_change():
-    evidence = replace(GOOD, responses={"core": 0.5}, model_members=[member("contradicted")])
+    evidence = replace(GOOD, responses={"core": (0.5, 1.0)}, model_members=[member("contradicted")])
     assert weigh("contradicted", 0.1, evidence) == ("undecided", ("pattern-dependent",))
 
 
@@ -137,7 +138,7 @@ def test_undecided_says_why(detectable, change, reasons):
 
 @given(
     answer=st.sampled_from(["supported", "contradicted", "undecided"]),
-    response=st.floats(0, 1.5),
+    response=st.tuples(st.floats(0, 1.5), st.floats(0, 1.5)).map(sorted).map(tuple),
     coverage=st.floats(0.5, 1),
     others=st.lists(st.sampled_from(["supported", "contradicted", "undecided"]), max_size=4),
     detectable=st.floats(0, 1),
@@ -162,11 +163,12 @@ def test_a_verdict_is_json_with_null_where_a_number_is_absent_or_unbounded():
         "1",
         estimate=Estimate(-0.2, 0.1, -np.inf, np.inf),
         bayes_factor=float("nan"),
-        responses={"a": 0.9, "b": 0.7},
+        responses={"a": (0.9, 1.4), "b": (0.7, 1.0)},
     ).as_json()
     text = json.loads(json.dumps(verdict, allow_nan=False))
     assert text["interval"] == [None, None] and text["sign_confirmed"] is False
     assert text["bayes_factor"] is None and text["response"] == 0.7
+    assert text["responses"] == {"a": 0.9, "b": 0.7} and text["responses_most"] == {"a": 1.4, "b": 1.0}
     assert {
         "verdict", "reasons", "estimate", "interval", "level", "unit", "sigma", "sign_confirmed",
         "detectable", "share_from_data", "response",

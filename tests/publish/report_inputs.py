@@ -162,6 +162,7 @@ def verdict(word: str, **changes: object) -> dict[str, object]:
         "share_from_data": 0.97,
         "response": 1.0,
         "responses": {"uniform": 0.97, "core": 1.04, "traffic": 0.93},
+        "responses_most": {"uniform": 0.97, "core": 1.12, "traffic": 1.01},
         "ensemble": [
             member("12-16 h", -0.2412, 0.0262, "supported", "main"),
             member("without NRD-50m", -0.231, 0.031, "supported", "station"),

@@ -20,6 +20,7 @@ from monitor.domain import Region, Station
 from monitor.errors import ContractError, StorageError
 from monitor.publish import write_report
 from monitor.publish.report import ReportPaths
+from monitor.publish.wording import withstood
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -337,3 +338,12 @@ def test_a_small_picture_of_a_series_shows_every_second_day(page):
     kept = [float(x) for x, rest in days if "dense" not in rest]
     assert len(days) > len(kept) > 1
     assert np.diff(kept).min() >= 86
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "said"),
+    [(1.0, 1.0, "show in full"), (0.92, 1.0, "to at least 92"), (0.92, 1.12, "as 92 to 112")],
+)
+def test_what_would_show_of_a_difference_is_bounded_on_both_sides(least, most, said):
+    shown = {"verdict": "supported", "response": least, "responses_most": {"core": most}}
+    assert said in withstood(shown)[-1]
