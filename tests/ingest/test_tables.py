@@ -169,6 +169,23 @@ def test_a_table_that_states_no_unit_is_known_and_refused_for_that(
     assert (error["error"], error["what"]) == ("UnitError", "the table states no unit")
 
 
+@pytest.mark.parametrize(
+    ("case", "column"), [(C40_TIDY, "units"), (CARBON_MONITOR, "emissions_units")], ids=str
+)
+def test_a_table_whose_column_of_units_is_gone_states_no_unit(
+    case: Case, column: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (FIXTURES / case.path).open(encoding="utf-8-sig", newline="") as stream:
+        lines = list(csv.reader(stream))
+    gone = lines[0].index(column)
+    with (tmp_path / "table.csv").open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows(fields[:gone] + fields[gone + 1 :] for fields in lines)
+    assert cli.run(["ingest", str(tmp_path / "table.csv"), "--json"]) == 65
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["error"], error["what"]) == ("UnitError", "the table states no unit")
+    assert error["remedy"] and "table.csv" in error["where"]
+
+
 @pytest.mark.parametrize("case", TABLE_CASES, ids=str)
 def test_a_table_can_be_kept_in_the_archive_exactly(case: Case) -> None:
     made = case.read()

@@ -37,10 +37,10 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     SourceFormatError
         For another table.
     UnitError
-        When no line states a unit that we know.
+        When no line states a unit that we know, or there is no column of units.
     """
     header, records, refused = table.read_records(path, _EXPECTED)
-    needed = (*_KEY, "emissions", "units", "Variable_name", "Variable_value")
+    needed = (*_KEY, "emissions", "Variable_name", "Variable_value")
     table.require_columns(header, path, _EXPECTED, *map(str.lower, needed))
     table.ensure_units(records, "units", path)
     first: dict[tuple[str, ...], table.Record] = {}

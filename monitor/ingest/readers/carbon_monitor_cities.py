@@ -45,10 +45,10 @@ def read(path: Path, context: ReadContext) -> xr.Dataset:
     SourceFormatError
         For another table.
     UnitError
-        When no line states a unit that we know.
+        When no line states a unit that we know, or there is no column of units.
     """
     header, records, refused = table.read_records(path, _EXPECTED)
-    table.require_columns(header, path, _EXPECTED, *_KEY, "emissions_value", "emissions_units")
+    table.require_columns(header, path, _EXPECTED, *_KEY, "emissions_value")
     table.ensure_units(records, "emissions_units", path)
     made: list[InventoryRow | Refused] = [*refused]
     seen: dict[tuple[str, ...], int] = {}
