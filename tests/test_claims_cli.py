@@ -92,6 +92,24 @@ def test_what_the_city_does_not_have_is_listed_at_once(city, capsys):
     assert cli.run(["config", "check", str(city.claims)]) == 78
 
 
+def test_what_the_check_refuses_an_evaluation_refuses_alike_before_it_reads_anything(city, capsys):
+    city.claims.write_text(JUDGED_CLAIMS.replace('"window"', '"suburb"'), encoding="utf-8")
+    assert cli.run(["claims", "check", str(city.claims), "--json"]) == 78
+    checked = said(capsys)
+    assert cli.run(evaluate_args(city, "--json")) == 78
+    assert said(capsys) == checked and "region 'suburb'" in checked["error"]["what"]
+    assert not city.workdir.exists()
+
+
+def test_one_good_claim_is_one_claim(city, capsys):
+    assert cli.run(["claims", "check", str(city.claims)]) == 0
+    assert "2 good claims" in capsys.readouterr().out
+    first = JUDGED_CLAIMS[: JUDGED_CLAIMS.rindex("[[claim]]")]
+    city.claims.write_text(first, encoding="utf-8")
+    assert cli.run(["claims", "check", str(city.claims)]) == 0
+    assert "1 good claim," in capsys.readouterr().out
+
+
 def test_one_claim_is_shown_with_what_the_gate_asks_and_its_last_verdict(quick, capsys):
     assert cli.run(evaluate_args(quick)) == 0
     capsys.readouterr()

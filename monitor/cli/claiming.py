@@ -10,7 +10,7 @@ import click
 
 from monitor.cli import options as opt
 from monitor.cli.output import number, print_json, print_outcome, print_sealed, print_table, progress
-from monitor.errors import ConfigError, InputError, MissingInputError, UsageError
+from monitor.errors import InputError, MissingInputError, UsageError
 
 if TYPE_CHECKING:
     from monitor.service.claim_files import ClaimFiles, Reach
@@ -72,28 +72,22 @@ def check(file: Path, data: Path | None, workdir: Path | None, as_json: bool) ->
 
     A period without any data is a fault; of the others the days with data are counted.
     """
-    from monitor.config import listed
-    from monitor.service.claim_files import faults_beside, load_claim_files
+    from monitor.service.claim_files import ensure_beside, load_claim_files
 
     files = load_claim_files(file)
-    faults = faults_beside(files)
     reaches: list[Reach] = []
+    outside: list[str] = []
     if data is not None or workdir is not None:
         reaches, outside = _reaches(files, data, workdir)
-        faults += outside
-    if faults:
-        raise ConfigError(
-            listed("in the claims", faults),
-            where=str(files.path),
-            remedy="correct each; `monitor config schema claims` prints what is allowed",
-        )
+    ensure_beside(files, outside)
     if as_json:
         print_json({"ok": True, "claims": len(files.claims.claim), "data": [r.as_json() for r in reaches]})
         return 0
     for reach in reaches:
         click.echo(f"{reach.claim}: data on {reach.seen} of the {reach.days} days of {reach.period}")
     beside = f", beside {files.city_path}" if files.city_path else "; there is no city file beside it"
-    click.echo(f"{files.path}: {len(files.claims.claim)} good claims{beside}")
+    count = len(files.claims.claim)
+    click.echo(f"{files.path}: {count} good claim{'' if count == 1 else 's'}{beside}")
     return 0
 
 
@@ -187,11 +181,11 @@ def evaluate(asked: opt.Asked, as_of: datetime | None, as_json: bool) -> int:
 
     A verdict is final on a declared date of its claim: the day is the end of the interval, or --as-of.
     """
-    from monitor.service.claim_files import load_claim_files
+    from monitor.service.claim_files import ensure_beside, load_claim_files
     from monitor.service.evaluation import family_text
     from monitor.service.pipeline import run_interval
 
-    load_claim_files(asked.city)  # without claims there is nothing to judge
+    ensure_beside(load_claim_files(asked.city))  # before hours are spent on claims that cannot be judged
     with progress() as watch:
         options = asked.options(watch, as_of=_day(as_of))
         outcome = run_interval(asked.city, asked.interval, asked.data, asked.workdir, options)

@@ -11,9 +11,9 @@ from typing import Any
 
 from monitor.archive import Archive, utcnow
 from monitor.compare.adjustments import WORDS, adjustments_of, declares
-from monitor.config import CityConfig, ClaimsConfig, ClaimSection, claims_path, load_city, load_claims
+from monitor.config import CityConfig, ClaimsConfig, ClaimSection, claims_path, listed, load_city, load_claims
 from monitor.domain import Interval
-from monitor.errors import MonitorError, UsageError
+from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.plugins import get_reader
 from monitor.service.evaluation import declared_dates, look_dates, period_of
 
@@ -60,6 +60,16 @@ def load_claim_files(path: Path) -> ClaimFiles:
 def faults_beside(files: ClaimFiles) -> list[str]:
     """What the claims name that the city file does not have; nothing without a city file."""
     return [fault for claim in files.claims.claim for fault in _faults_of(claim, files)]
+
+
+def ensure_beside(files: ClaimFiles, more: Sequence[str] = ()) -> None:
+    """Raise one `ConfigError` that lists what the claims name and the city lacks, and what `more` says."""
+    if faults := [*faults_beside(files), *more]:
+        raise ConfigError(
+            listed("in the claims", faults),
+            where=str(files.path),
+            remedy="correct each; `monitor config schema claims` prints what is allowed",
+        )
 
 
 def _faults_of(claim: ClaimSection, files: ClaimFiles) -> Iterator[str]:
