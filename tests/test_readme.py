@@ -8,14 +8,27 @@ from pathlib import Path
 
 import pytest
 
+from monitor import cli
 from monitor.twin import TwinSettings, write_city
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 
-def blocks_of(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks_of(page: Path, language: str = "python") -> list[str]:
+    blocks = rf"^```{language}\n(.*?)^```"
+    return re.findall(blocks, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_epochs_and_the_claim_it_shows_fit_the_city_that_init_writes(tmp_path, capsys):
+    assert cli.run(["init", str(tmp_path), "--id", "paris"]) == 0
+    _, epochs, claim = blocks_of(README, "toml")
+    for folder, block in (("cities", epochs), ("claims", claim)):
+        with (tmp_path / folder / "paris.toml").open("a", encoding="utf-8") as file:
+            file.write(block)
+    assert cli.run(["config", "check", str(tmp_path / "monitor.toml")]) == 0
+    assert cli.run(["claims", "check", str(tmp_path / "claims" / "paris.toml")]) == 0
+    assert "2 good claims, beside" in capsys.readouterr().out
 
 
 def test_the_python_block_runs_on_a_small_city(tmp_path, monkeypatch, capsys):

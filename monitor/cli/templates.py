@@ -62,7 +62,7 @@ reader = "openghg-flux"
 species = "co2"
 
 [[region]]
-id = "window"
+id = "{id}"
 whole_grid = true            # or polygons = [[[lon, lat], …]]
 
 [[block]]                    # a block of fluxes to estimate
@@ -90,7 +90,7 @@ schema_version = 1
 id = "inventory"
 kind = "level"
 statement = "The inventory's total is right to a quarter"
-region = "window"
+region = "{id}"
 species = "co2"
 period = [2025-01-01, 2025-03-01]
 value = 1.0e6
