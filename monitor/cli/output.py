@@ -91,10 +91,10 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], None] | None]:
-    """Something that shows what is being done, on a terminal only."""
+def progress() -> Iterator[Callable[[str], None]]:
+    """Something that shows what is being done: on a terminal in place, else a line on stderr a stage."""
     if not sys.stderr.isatty():
-        yield None
+        yield lambda text: click.echo(text, err=True)
         return
     from rich.console import Console
 
