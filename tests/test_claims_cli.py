@@ -373,3 +373,25 @@ def test_what_is_no_verdict_fails(quick, tmp_path, text, fault, capsys):
     assert cli.run(["verify", str(file), "--json"]) == 65
     assert fault in said(capsys)["faults"][0]["what"]
     assert cli.run(["verify", str(tmp_path / "none.json")]) == 74
+
+
+def test_a_date_that_is_added_after_a_look_is_never_final_and_the_page_says_why(quick, capsys):
+    """The dates that the first preview carries are those that count, whatever the file says since."""
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-01-20", "--json")) == 0
+    seen = said(capsys)["verdicts"]["level"]["evaluation"]
+    assert (seen["status"], seen["declared"]) == ("preview", ["2020-02-01", "2021-02-01"])
+    text = quick.claims.read_text(encoding="utf-8")
+    quick.claims.write_text(text.replace('["2020-02-01", "2021-02-01"]', '["2020-01-20"]'), encoding="utf-8")
+    assert cli.run(evaluate_args(quick, "--as-of", "2020-01-20", "--json")) == 0
+    late = said(capsys)
+    assert late["verdicts"]["level"]["evaluation"] == seen | {"late": ["2020-01-20"]}
+    assert late["verdicts"]["level"]["reasons"] == ["declared-late"]
+    assert any("2020-01-20 came too late" in warning for warning in late["warnings"])
+    assert cli.run(evaluate_args(quick, "--json")) == 0
+    due = said(capsys)["verdicts"]["level"]
+    assert (due["evaluation"]["status"], due["evaluation"]["look"], due["evaluation"]["looks"]) == (
+        "final",
+        1,
+        2,
+    )
+    assert cli.run(["verify", "--workdir", str(quick.workdir)]) == 0

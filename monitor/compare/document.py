@@ -106,6 +106,9 @@ class Worth(_Part):
         description="gathered by the look before, of that of this one; null where the level needs none"
     )
     next: Day | None
+    declared: list[Day] = Field([], description="all dates that count, ascending")
+    late: list[Day] = Field([], description="dates of the file that were declared after the first look")
+    known_as: str | None = Field(None, description="the id under which the claim was first looked at")
     first: First | None = Field(None, description="revision: the verdict that took the look")
 
 

@@ -17,6 +17,8 @@ NOT_COMPARABLE = "not comparable"
 NOT_DUE = "not-an-evaluation-date"
 #: The reason of an answer that came too late: the look has one already, from other data.
 TAKEN = "look-taken"
+#: The reason of a date that was declared when the claim had been looked at already.
+LATE = "declared-late"
 #: The reason of a look at a source that is granted less error than simulations can show.
 UNSIMULATED = "beyond-simulation"
 
@@ -43,6 +45,8 @@ REASONS: Mapping[str, str] = {
     "so many worlds can show: it cannot find a source, a later one may.",
     NOT_DUE: "The claim is judged on its declared dates alone, each from the data up to it: looked at daily, "
     "any claim comes true once.",
+    LATE: "This date was declared when the claim had been looked at already: only dates that were named "
+    "before anybody looked make a verdict final.",
     TAKEN: "This look at the claim was taken before, from other data: a revision may take its answer back, "
     "and gives none.",
 }

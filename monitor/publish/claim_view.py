@@ -102,6 +102,12 @@ def look_text(verdict: Mapping[str, Any]) -> str:
     looks, number = as_number(evaluation.get("looks")), as_number(evaluation.get("look"))
     following = text_of(evaluation.get("next"))
     tail = f" The next one is on {following}." if following else " None follows."
+    late = [text_of(day) for day in items_of(evaluation.get("late"))]
+    tail += (
+        f" Declared after the claim had been looked at, and no dates of it: {', '.join(late)}."
+        if late
+        else ""
+    )
     if evaluation.get("status") == "preview":
         return f"Between two declared dates: the numbers are shown, and nothing is answered yet.{tail}"
     if evaluation.get("status") == "revision":
@@ -112,7 +118,7 @@ def look_text(verdict: Mapping[str, Any]) -> str:
             f" answer back, and give no other.{tail}"
         )
     if looks is None or number is None or looks < 2:
-        return ""
+        return tail.strip() if late else ""
     rule = _RULES.get(text_of(evaluation.get("rule")), text_of(evaluation.get("rule")))
     return (
         f"Look {number:.0f} of {looks:.0f} that were declared beforehand; by {rule} all together err in at"

@@ -41,6 +41,7 @@ REASONS = {
     "stronger-than-claimed": "there is a source, and it is stronger than the claim says",
     "beyond-simulation": "this look is granted less error than simulations show: it cannot find a source",
     "not-an-evaluation-date": "the claim is judged on its declared dates, each from the data up to it",
+    "declared-late": "this date was declared when the claim had been looked at already, and does not count",
     "look-taken": "this look was taken before: revised data may take its answer back, and give no other",
     "not-comparable": "the claim and the measurement are not about the same thing",
 }

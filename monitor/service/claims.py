@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,11 @@ from monitor.compare.trends import decimal_years
 from monitor.compare.verdict import NOT_COMPARABLE, NOT_DUE, REASONS, UNDECIDED
 from monitor.config import CityConfig, ClaimSection, FluxBlockSection
 from monitor.domain import Interval, Region
-from monitor.errors import InputError, UnitError
+from monitor.errors import InputError
 from monitor.inversion.assumptions import TransportScale
 from monitor.inversion.table import ObservationTable
 from monitor.service.case import Case
+from monitor.service.declared import stated_value
 from monitor.service.evaluation import (
     PREVIEW,
     Evaluation,
@@ -262,10 +262,7 @@ def _unit(claim: ClaimSection) -> str:
 
 
 def _claim_text(claim: ClaimSection, one: Solved) -> judging.ClaimText:
-    value = float(claim.value or 0.0)
-    if claim.kind == "level":
-        with suppress(UnitError):  # the gate says so
-            value *= units.total_factor(str(claim.unit), claim.species)
+    value = stated_value(claim)
     return judging.ClaimText(
         id=claim.id,
         kind=claim.kind,

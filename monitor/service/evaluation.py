@@ -43,6 +43,8 @@ class Evaluation:
         The next date after this one.
     information : float or None
         Gathered by the look before, of that of this one; None where the level does not depend on it.
+    dates : tuple of date
+        All that are declared, by which a later evaluation knows them (`monitor.service.declared`).
     """
 
     status: str
@@ -51,6 +53,7 @@ class Evaluation:
     look: Look | None
     following: date | None
     information: float | None = None
+    dates: tuple[date, ...] = ()
 
     @property
     def level(self) -> float:
@@ -67,6 +70,7 @@ class Evaluation:
             "time": self.look.time if self.look else None,
             "information": self.information,
             "next": self.following.isoformat() if self.following else None,
+            "declared": [day.isoformat() for day in self.dates],
         }
 
 
@@ -86,17 +90,17 @@ def evaluation_of(claim: ClaimSection, city: CityConfig, data: Interval, as_of: 
     if not dates:
         return Evaluation(UNDECLARED, day, None, ONCE, None)
     if day not in dates or not _is_of(day, claim, city, data):
-        return Evaluation(PREVIEW, day, _rule(claim), None, following)
+        return Evaluation(PREVIEW, day, rule_of(claim), None, following, dates=dates)
     # how a search depends on an earlier one of fewer windows is not known
     planned = plan_apart if claim.kind == "source" else plan
-    looks = planned(_rule(claim), _times(claim, city, dates))
-    return Evaluation(FINAL, day, _rule(claim), looks[dates.index(day)], following)
+    looks = planned(rule_of(claim), _times(claim, city, dates))
+    return Evaluation(FINAL, day, rule_of(claim), looks[dates.index(day)], following, dates=dates)
 
 
 def elapsed_at_looks(evaluation: Evaluation, claim: ClaimSection, city: CityConfig) -> list[timedelta]:
     """How much of the period was over at each look until this one, where its level depends on that."""
     period, number = period_of(claim, city), evaluation.look.number if evaluation.look else 1
-    if period is None or claim.kind == "source" or number == 1 or _rule(claim) == "bonferroni":
+    if period is None or claim.kind == "source" or number == 1 or rule_of(claim) == "bonferroni":
         return []
     return [min(_midnight(d), period.end) - period.start for d in look_dates(claim, city)[:number]]
 
@@ -114,7 +118,7 @@ def with_information(
     times = _times(claim, city, look_dates(claim, city))
     last, now = times[len(gathered) - 1], gathered[-1] or 1.0
     known = [min(own / now, t / last) for own, t in zip(gathered, times, strict=False)]
-    return replace(evaluation, look=plan(_rule(claim), times, known)[-1], information=known[-2])
+    return replace(evaluation, look=plan(rule_of(claim), times, known)[-1], information=known[-2])
 
 
 def look_dates(claim: ClaimSection, city: CityConfig) -> tuple[date, ...]:
@@ -227,7 +231,8 @@ def family_text(family: dict[str, Any]) -> str:
     return text + "."
 
 
-def _rule(claim: ClaimSection) -> Any:
+def rule_of(claim: ClaimSection) -> Any:
+    """How its looks share the error."""
     return claim.spending.rule if claim.spending is not None else "bonferroni"
 
 

@@ -24,6 +24,13 @@ from monitor.domain import Interval
 from monitor.errors import MissingInputError, MonitorError, UsageError
 from monitor.service import intake as files
 from monitor.service import months as calendar
+from monitor.service.declared import (
+    Declaration,
+    archived_verdicts,
+    as_declared,
+    declarations_of,
+    earlier,
+)
 from monitor.service.entries import Entry, as_document, record_entries, store_entries
 from monitor.service.evaluation import family_of
 from monitor.service.inputs import Inputs, ensure_sufficient, find_inputs, inputs_key, load_data, span
@@ -204,10 +211,17 @@ def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
             return _results(run)
         run.say("estimating emissions")
         data, objects = load_data(run.archive, run.city, run.window)
+        archived = archived_verdicts(run.archive, run.city_id)
+        declared = declarations_of(run.claims, run.city, archived)
         analysis = _analyser(run)(
-            run.city, run.claims, run.window, data, as_of=run.options.as_of, progress=run.options.progress
+            run.city,
+            as_declared(run.claims, declared),
+            run.window,
+            data,
+            as_of=run.options.as_of,
+            progress=run.options.progress,
         )
-        entries = _result_entries(run, inputs, analysis, objects)
+        entries = _result_entries(run, inputs, analysis, objects, declared)
         stored = store_entries(run.archive, entries)
         with run.archive.transaction() as tx:
             records = record_entries(tx, stored, config=inputs.config)
@@ -247,7 +261,11 @@ def read_results(archive: Archive, key: str) -> dict[str, Any]:
 
 
 def _result_entries(
-    run: Run, inputs: Inputs, analysis: Analysis, objects: list[dict[str, Any]]
+    run: Run,
+    inputs: Inputs,
+    analysis: Analysis,
+    objects: list[dict[str, Any]],
+    declared: Mapping[str, Declaration],
 ) -> list[Entry]:
     """Everything to record: the posteriors, a document a verdict, and the results as a whole."""
     from monitor.publish.content import clean
@@ -267,12 +285,14 @@ def _result_entries(
         "config_digest": inputs.config,
         "code_version": monitor.__version__,
     }
-    family = family_of(run.claims, run.city)
+    family = family_of(as_declared(run.claims, declared), run.city)
     about = {"family": family, "made_from": provenance}
     verdicts = {}
+    archived = archived_verdicts(run.archive, run.city_id)  # the analysis took its time
     for claim_id, verdict in sorted(analysis.verdicts.items()):
-        document = verdict_document(run.city_id, claim_id, run.window, verdict, about)
-        first = first_answer(run.archive, document)
+        said = declared[claim_id].about(verdict)
+        document = verdict_document(run.city_id, claim_id, run.window, said, about)
+        first = first_answer(earlier(declared[claim_id].claim, run.city, archived), document)
         verdicts[claim_id] = document if first is None else as_revision(document, first)
     entries += [
         Entry(
@@ -291,7 +311,7 @@ def _result_entries(
         "sources": analysis.sources,
         "ledgers": analysis.ledgers,
         "figures": {name: value for name, value in analysis.figures.items() if name != "seconds"},
-        "warnings": analysis.warnings,
+        "warnings": [*analysis.warnings, *(d.note for d in declared.values() if d.note)],
         "posteriors": posteriors,
         "made_from": provenance,
     }

@@ -43,22 +43,19 @@ def verdict_key(city: str, claim: str, at: str = "") -> str:
     return f"verdict/{city}/{claim}/{at}"
 
 
-def first_answer(archive: Archive, verdict: Mapping[str, Any]) -> dict[str, Any] | None:
+def first_answer(
+    earlier: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
     """The verdict that took the same look before a final one, from other inputs; None where none did.
 
-    What was not comparable told nobody a number, and took no look.
+    `earlier` are the claim's archived verdicts, oldest first (`monitor.service.declared`).  What was not
+    comparable told nobody a number, and took no look.
     """
+    day = verdict["evaluation"]["as_of"]
     if verdict["evaluation"]["status"] != FINAL:
         return None
-    taken = []
-    for current in archive.find(kind="verdict", prefix=verdict_key(verdict["city"], verdict["claim"])):
-        for record in archive.history(current.key):
-            document: dict[str, Any] = json.loads(archive.load_document(record.digest))
-            same_day = document["evaluation"]["as_of"] == verdict["evaluation"]["as_of"]
-            is_final = document["evaluation"]["status"] == FINAL
-            if same_day and is_final and document["verdict"] != NOT_COMPARABLE:
-                taken.append((record.recorded_at, record.key, document))
-    first = min(taken, key=lambda row: row[:2])[2] if taken else None
+    taken = (v for v in earlier if v["evaluation"]["as_of"] == day and v["evaluation"]["status"] == FINAL)
+    first = next((v for v in taken if v["verdict"] != NOT_COMPARABLE), None)
     return None if first is None or _made_from(first) == _made_from(verdict) else first
 
 

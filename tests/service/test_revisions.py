@@ -12,6 +12,7 @@ from monitor.compare.document import ensure_verdict
 from monitor.compare.statistics import gaussian
 from monitor.compare.verdict import Verdict
 from monitor.domain import Interval
+from monitor.service.declared import archived_verdicts
 from monitor.service.entries import Entry, as_document, record_entries, store_entries
 from monitor.service.verdicts import as_revision, first_answer, verdict_key
 
@@ -61,15 +62,20 @@ def of(value: float, answer: str = "undecided", **evaluation) -> dict:
 
 def test_the_first_final_verdict_of_a_look_is_found_whatever_superseded_it(tmp_path):
     with Archive.open(tmp_path) as archive:
-        assert first_answer(archive, of(1)) is None
+
+        def first(verdict: dict) -> dict | None:
+            earlier = [a.document for a in archived_verdicts(archive, verdict["city"])]
+            return first_answer(earlier, verdict)
+
+        assert first(of(1)) is None
         keep(archive, of(9, as_of="2023-06-01"), "another look")
         keep(archive, of(8, status="preview"), "a preview")
         keep(archive, of(7, "not comparable"), "no number")
-        assert first_answer(archive, of(1)) is None
+        assert first(of(1)) is None
         keep(archive, of(1))
         keep(archive, of(2, status="revision"))
         keep(archive, of(3), "a longer window")
-        assert first_answer(archive, of(4))["estimate"] == 1
-        assert first_answer(archive, of(1)) is None  # it is the first
-        assert first_answer(archive, of(4, status="preview")) is None
-        assert first_answer(archive, of(4, as_of="2023-07-01")) is None
+        assert first(of(4))["estimate"] == 1
+        assert first(of(1)) is None  # it is the first
+        assert first(of(4, status="preview")) is None
+        assert first(of(4, as_of="2023-07-01")) is None
