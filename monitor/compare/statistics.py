@@ -172,15 +172,31 @@ def _log_mean_density(value: float, sigma: np.ndarray) -> float:
 
 def probability_at_least(estimate: Estimate, claimed: float) -> float:
     """Probability that the truth goes at least as far as `claimed`, in its direction."""
-    direction = 1.0 if claimed >= 0 else -1.0
-    return _below(direction * (estimate.value - claimed) / estimate.sigma, estimate.degrees)
+    below = probability_below(estimate, claimed)
+    return 1.0 - below if claimed >= 0 else below
 
 
 def probability_within(estimate: Estimate, low: float, high: float) -> float:
     """Probability that the truth lies in [low, high]."""
-    value, sigma, degrees = estimate.value, estimate.sigma, estimate.degrees
-    return _below((high - value) / sigma, degrees) - _below((low - value) / sigma, degrees)
+    return probability_below(estimate, high) - probability_below(estimate, low)
 
 
-def _below(z: float, degrees: float) -> float:
-    return float(t.cdf(z, degrees) if np.isfinite(degrees) else norm.cdf(z))
+def probability_below(estimate: Estimate, bound: float) -> float:
+    """Probability that the truth lies below `bound`, by the confidence distribution of the interval itself.
+
+    What makes an interval skewed is an error that depends on the truth: with u the distance from the estimate
+    in its σ, x is inside where |u| ≤ z √(1 + b u + c u²), for errors of scale (`scaled`) as for a ratio
+    (Fieller).  The interval's two ends tell b and c, and the same pivot at any z tells the probability:
+    beyond an end it is what the level leaves to one side, so that no probability speaks against an answer.
+    Of a symmetric interval b = c = 0.  Where the pivot turns back, far outside, what is left lies at
+    infinity; an unbounded interval leaves more than its level does on either side of every number.
+    """
+    z, u = quantile(estimate.level, estimate.degrees), (bound - estimate.value) / estimate.sigma
+    down = estimate.sigma / (estimate.value - estimate.low)
+    up = estimate.sigma / (estimate.high - estimate.value)
+    b = down - up
+    c = max(1.0 / z**2 - down * up, b**2 / 4)  # but for rounding it is so
+    if b * u < -2.0:
+        u = -2.0 / b
+    pivot = u / np.sqrt(max(1.0 + b * u + c * u**2, np.finfo(float).tiny))
+    return float(t.cdf(pivot, estimate.degrees) if np.isfinite(estimate.degrees) else norm.cdf(pivot))

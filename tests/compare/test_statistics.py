@@ -16,10 +16,13 @@ from monitor.compare.statistics import (
     gaussian,
     pool,
     probability_at_least,
+    probability_below,
     probability_within,
+    ratio,
     relative_change,
     scaled,
 )
+from monitor.compare.verdict import CONTRADICTED, SUPPORTED, change_answer, level_answer
 from monitor.inversion.assumptions import TransportScale
 
 RNG_SEEDS = st.integers(0, 1000)
@@ -158,3 +161,106 @@ def test_an_error_of_scale_is_covered_on_both_sides_alike():
 
 def test_beyond_an_error_of_scale_of_one_half_nothing_is_bounded():
     assert (scaled(3.0, 1.0, 0.6).low, scaled(3.0, 1.0, 0.6).high) == (-np.inf, np.inf)
+
+
+LEVELS = st.sampled_from([0.9, 0.95, 0.975, 0.9958])
+SPREADS = st.floats(0.01, 0.6)
+
+
+@st.composite
+def totals(draw) -> tuple[np.ndarray, np.ndarray]:
+    """Two correlated totals and their covariance, up to errors that do not tell the first from zero."""
+    values = np.array([1.0, draw(st.floats(0.3, 2.0))])
+    return values, covariance(draw(SPREADS), draw(SPREADS) * values[1], draw(st.floats(-0.9, 0.9)))
+
+
+@st.composite
+def estimates(draw) -> Estimate:
+    """Of any shape: symmetric, Student's, seen through an error of scale, a ratio, several pooled."""
+    level = draw(LEVELS)
+    shape = draw(st.sampled_from(["gaussian", "student", "scaled", "ratio", "change", "pool"]))
+    if shape in ("gaussian", "student"):
+        degrees = np.inf if shape == "gaussian" else draw(st.floats(1.0, 8.0))
+        return gaussian(draw(st.floats(-1.0, 1.0)), draw(SPREADS), level, degrees)
+    if shape == "scaled":
+        return scaled(1.0, draw(SPREADS), draw(SPREADS), level)
+    if shape == "ratio":
+        return ratio(*draw(totals()), level, draw(st.sampled_from([np.inf, 4.0])))
+    if shape == "change":
+        return relative_change(*draw(totals()), level)
+    parts = st.builds(scaled, st.floats(0.8, 1.2), SPREADS, st.floats(0.0, 0.6), st.just(level))
+    return pool(draw(st.lists(parts, min_size=2, max_size=5)))
+
+
+@given(found=estimates(), bound=st.floats(-3.0, 4.0))
+def test_a_bound_is_outside_the_interval_where_no_more_probability_is_beyond_it_than_the_level_leaves(
+    found, bound
+):
+    left = (1.0 - found.level) / 2
+    for end, inside in ((found.low, bound > found.low), (found.high, bound < found.high)):
+        if np.isfinite(end):
+            beyond = probability_below(found, end)
+            assert min(beyond, 1.0 - beyond) == pytest.approx(left, rel=1e-6)
+        if not np.isclose(bound, end, rtol=1e-9, atol=1e-9):
+            below = probability_below(found, bound)
+            assert inside == ((below if end == found.low else 1.0 - below) > left)
+
+
+@given(
+    found=estimates(),
+    claimed=st.one_of(st.floats(-1.0, -0.01), st.floats(0.01, 2.0)),
+    width=st.floats(0.05, 0.9),
+)
+def test_no_answer_is_contradicted_by_its_own_probability(found, claimed, width):
+    """Contradicted: at most what the level leaves to one side; supported: at least the level, or one side."""
+    left = (1.0 - found.level) / 2 * (1 + 1e-6)
+    if claimed > 0:
+        low, high = claimed * (1 - width), claimed * (1 + width)
+        probability, answer = probability_within(found, low, high), level_answer(found, claimed, width)
+        assert 0.0 <= probability <= 1.0
+        assert answer != CONTRADICTED or probability <= left
+        assert answer != SUPPORTED or probability >= 1.0 - 2 * left
+    probability = probability_at_least(found, claimed)
+    answer = change_answer(found, claimed, 0.0)
+    assert (answer == CONTRADICTED) == (probability < left) or abs(probability / left - 1) < 1e-5
+    assert answer != SUPPORTED or probability_at_least(found, np.copysign(1e-12, claimed)) >= 1.0 - 2 * left
+
+
+@given(found=estimates(), bounds=st.lists(st.floats(-50.0, 50.0), min_size=2, max_size=8))
+def test_a_probability_grows_with_its_bound(found, bounds):
+    stated = [probability_below(found, bound) for bound in sorted(bounds)]
+    assert (np.diff(stated) >= 0).all()
+
+
+@given(value=st.floats(0.5, 2.0), own=SPREADS, scale=st.floats(0.0, 0.4), truth=st.floats(0.2, 4.0))
+def test_the_probability_of_a_scaled_total_is_that_of_the_pivot_of_its_interval(value, own, scale, truth):
+    """Oracle: T̂ is normal about the truth with √(σ² + s² T²); where the interval has no end it is as far."""
+    found = scaled(value, own, scale)
+    if np.isfinite(found.high):
+        pivot = (truth - value) / np.hypot(own, scale * truth)
+        assert probability_below(found, truth) == pytest.approx(norm.cdf(pivot), abs=1e-9)
+    if scale == 0.0:
+        assert probability_below(found, truth) == pytest.approx(norm.cdf((truth - value) / own), abs=1e-12)
+
+
+@given(pair=totals(), bound=st.floats(-0.9, 3.0))
+def test_the_probability_of_a_ratio_is_that_of_its_contrast(pair, bound):
+    """Oracle: Fieller's own statement about v₂ − ρ v₁, whose error is normal."""
+    values, errors = pair
+    found, contrast = ratio(values, errors), np.array([-bound, 1.0])
+    if np.isfinite(found.high):
+        u = (bound - found.value) / found.sigma
+        pivot = -(contrast @ values) / np.sqrt(contrast @ errors @ contrast)
+        assert np.sign(u) == np.sign(pivot)
+        assert probability_below(found, bound) == pytest.approx(norm.cdf(pivot), abs=1e-6)
+
+
+def test_a_claim_that_the_interval_contradicts_has_no_probability_of_four_per_cent():
+    """A change of −20 % through 15 % in each epoch, claimed −49 %; a total 0.69 against 1 within 5 %."""
+    fallen = np.array([1.0, 0.8])
+    change = relative_change(fallen, np.diag((0.15 * fallen) ** 2))
+    assert change_answer(change, -0.49, 0.245) == CONTRADICTED
+    assert probability_at_least(change, -0.49) < 0.025
+    seen = scaled(0.69, 0.0, 0.15)
+    tail = 1.0 - probability_below(seen, 0.95)
+    assert tail == pytest.approx(norm.cdf((0.69 / 0.95 - 1) / 0.15), abs=1e-9)
