@@ -158,6 +158,30 @@ def test_status_verify_and_db_speak_of_a_working_folder(city, capsys):
     assert cli.run(["db", "upgrade", *workdir]) == 0
 
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "content", "code", "what"),
+    [
+        (["config", "check"], b"id = ", 78, "the file is not TOML"),
+        (["config", "check"], PNG, 78, "the file is not TOML"),
+        (["verify"], b"{", 65, "the file is not JSON"),
+        (["verify"], PNG, 65, "the file is not JSON"),
+        (["verify"], b"{}", 65, "the file holds no verdict"),
+        (["ingest"], None, 65, "this is a folder"),
+        (["config", "check"], None, 78, "the configuration is a folder"),
+    ],
+)
+def test_a_wrong_file_is_told_with_where_it_is_and_what_to_do(command, content, code, what, tmp_path, capsys):
+    path = tmp_path / "named"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert cli.run([*command, str(path)]) == code
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {what}\n") and str(path) in said and "\n  what to do: " in said
+    assert "\n  expected: " in said and "codec" not in said
+
+
 def test_verify_ends_with_74_when_a_bit_has_flipped(city, capsys):
     cli.run(run_args(city))
     victim = next((city.workdir / "archive" / "objects").rglob("*.nc"))

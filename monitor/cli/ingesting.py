@@ -48,6 +48,13 @@ def ingest(
     code = 0
     for path in files:
         try:
+            if path.is_dir():
+                raise MissingInputError(
+                    "this is a folder",
+                    expected="files, one after the other",
+                    found=str(path),
+                    remedy=f"name its files, such as {path}/*",
+                )
             if not path.is_file():
                 raise MissingInputError("there is no such file", found=str(path), remedy="check the path")
             line = _keep(path, city, source, workdir) if city else _read(path, reader, context)

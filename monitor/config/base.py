@@ -91,8 +91,26 @@ def load(path: Path, model: type[M]) -> M:
             found=str(path),
             remedy="check the path, or run `monitor init`",
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError("the file is not TOML", found=str(error), where=str(path)) from error
+    except IsADirectoryError:
+        raise ConfigError(
+            "the configuration is a folder", expected="a TOML file", where=str(path), remedy="name the file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "the file is not TOML",
+            expected="text in UTF-8",
+            found=f"other bytes, from byte {error.start} on",
+            where=str(path),
+            remedy="name the configuration file, or save it as UTF-8",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "the file is not TOML",
+            expected='tables and lines such as `name = "value"`',
+            found=str(error),
+            where=str(path),
+            remedy="mend that line; `monitor config schema` prints what is allowed",
+        ) from error
     return validated(raw, model, path)
 
 

@@ -68,7 +68,7 @@ def publish_release(build_dir: Path, site_root: Path, *, keep: int = KEEP) -> Pa
             _clear_leftovers(site_root)
             raise StorageError(
                 "the release could not be written",
-                found=str(error),
+                found=_first_refusal(error),
                 where=str(release),
                 remedy="free space or mend the disk and publish again; the site still shows the last release",
             ) from error
@@ -194,6 +194,14 @@ def _copy_aside(build_dir: Path, release: Path) -> None:
     sync(aside)
     aside.rename(release)
     sync(release.parent)
+
+
+def _first_refusal(error: OSError) -> str:
+    """What the system said; of a copied folder, which is refused file by file, its first words."""
+    if not isinstance(error, shutil.Error) or not isinstance(error.args[0], list):
+        return str(error)
+    (_, target, why), count = error.args[0][0], len(error.args[0])
+    return f"{Path(target).name}: {why}" + (f"; and {count - 1} more files" if count > 1 else "")
 
 
 def _point(site_root: Path, release: Path) -> None:

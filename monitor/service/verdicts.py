@@ -109,8 +109,11 @@ def verify_file(path: Path, archive: Archive | None) -> int:
 
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError("the file is not JSON", found=str(error), where=str(path)) from error
+    except UnicodeDecodeError as error:
+        found = f"bytes that are no text in UTF-8, from byte {error.start} on"
+        raise _not_a_verdict("the file is not JSON", found, path) from error
+    except ValueError as error:
+        raise _not_a_verdict("the file is not JSON", str(error), path) from error
     if _is_report(content) and "digest" not in content:
         ensure_listed(path)
         raise _without_seal(content, path)
@@ -128,13 +131,24 @@ def verify_file(path: Path, archive: Archive | None) -> int:
             )
         number += 1
     if number == 0 and not _is_report(content):
-        raise InputError("the file holds no verdict", where=str(path))
+        keys = ", ".join(content) if isinstance(content, dict) else ""
+        raise _not_a_verdict("the file holds no verdict", f"the keys {keys}" if keys else "no keys", path)
     if _is_report(content):
         if archive is not None:
             _ensure_whole(content, archive, str(path))
         ensure_sealed(content, "report", str(path))
     ensure_listed(path)
     return number
+
+
+def _not_a_verdict(what: str, found: str, path: Path) -> InputError:
+    return InputError(
+        what,
+        expected="a verdict, a report.json, or what `monitor run --json` prints",
+        found=found[:400],
+        where=str(path),
+        remedy="name such a file; `monitor verify` alone checks all that is archived and published",
+    )
 
 
 def _without_seal(report: Mapping[str, Any], path: Path) -> UnsealedError:

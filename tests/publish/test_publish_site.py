@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -91,6 +93,20 @@ def test_two_publishers_do_not_meet(tmp_path):
         with pytest.raises(LockedError, match="another process publishes"):
             publish_release(build(tmp_path / "two", 2), site)
     assert read(site) == "000001"
+
+
+def test_a_full_disk_is_said_in_words_and_once(tmp_path, monkeypatch):
+    full = os.strerror(errno.ENOSPC)
+
+    def refused(source, target, **_):
+        raise OSError(errno.ENOSPC, full, str(target))
+
+    folder, copytree = build(tmp_path / "build", 1), shutil.copytree
+    monkeypatch.setattr(shutil, "copytree", lambda *paths: copytree(*paths[:2], copy_function=refused))
+    with pytest.raises(StorageError) as caught:
+        publish_release(folder, tmp_path / "site")
+    assert caught.value.found.count(full) == 1 and "[(" not in caught.value.found
+    assert re.search(r"and \d+ more files$", caught.value.found)
 
 
 def test_a_full_disk_leaves_the_old_release_and_no_leftover(tmp_path, monkeypatch):
