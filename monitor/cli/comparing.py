@@ -76,6 +76,7 @@ def compare(
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     assigned = (row["bottom_up"] or {}).get("uncertainty") == "assigned"
+    declared = [f"declared ± {row['declared_sd']:.0%} (1σ)"] if row["declared_sd"] else []
     difference = (row["difference"] or {}).get("in_sigmas")
     return (
         row["region"],
@@ -87,7 +88,9 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
         _interval(row["estimate"]),
         row["unit"],
         "–" if difference is None else f"{difference:+.1f} σ",
-        ", ".join(dict.fromkeys([row["status"], *row["marks"], *(["assigned"] if assigned else [])])),
+        ", ".join(
+            dict.fromkeys([row["status"], *row["marks"], *(["assigned"] if assigned else []), *declared])
+        ),
     )
 
 

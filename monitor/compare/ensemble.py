@@ -145,9 +145,12 @@ def estimate_at(
     return form.estimate(found.totals, covariance + np.diag(adjusted**2), level)
 
 
-def least_favourable(form: Form, answers: Sequence[Answer], transport: TransportScale) -> Pooled:
+def least_favourable(
+    form: Form, answers: Sequence[Answer], transport: TransportScale, declared_sd: float = 0.0
+) -> Pooled:
     """The pooled estimate at the correlation of the shared error that leaves the widest interval."""
-    return max(pooled_at_each(form, answers, transport), key=lambda p: p.estimate.sigma)
+    tried = pooled_at_each(form, answers, transport, declared_sd=declared_sd)
+    return max(tried, key=lambda p: p.estimate.sigma)
 
 
 def pooled_at_each(

@@ -218,7 +218,9 @@ class Row:
     estimate
         Flat along the inventory's pattern; ``None`` where the data do not tell it.
     posterior_difference
-        Posterior minus inventory, with the covariance of the two.
+        Posterior minus inventory, with the covariance of the two, and `declared_sd`.
+    declared_sd
+        Relative 1σ of the declared differences, which the estimate and the differences carry.
     share_from_data
         1 − posterior/prior variance of the informative posterior.
     response
@@ -244,6 +246,7 @@ class Row:
     posterior: Amount | None = None
     estimate: Estimate | None = None
     posterior_difference: Amount | None = None
+    declared_sd: float = 0.0
     share_from_data: float | None = None
     response: tuple[float, float] | None = None
     gap: Gap | None = None
@@ -279,6 +282,7 @@ class Row:
             "difference": gap and _difference(gap.value, gap.sigma),
             "difference_after_terms": gap and _difference(gap.left, gap.left_sigma),
             "posterior_difference": moved and _difference(moved.value, moved.sigma),
+            "declared_sd": self.declared_sd or None,
             "share_from_data": number(self.share_from_data),
             "response": self.response and number(self.response[0]),
             "response_most": self.response and number(self.response[1]),

@@ -69,6 +69,11 @@ class Estimate:
         """The smallest true departure that is told from none in 80 of 100 such cases, at this level."""
         return detectable_sigmas(self.level, self.degrees) * self.sigma
 
+    def sigma_towards(self, other: float) -> float:
+        """The 1σ with which it is held against `other`: that of the interval on its side, never below σ."""
+        edge = self.high if other > self.value else self.low
+        return max(self.sigma, abs(edge - self.value) / quantile(self.level, self.degrees))
+
 
 def gaussian(value: float, sigma: float, level: float = LEVEL, degrees: float = np.inf) -> Estimate:
     """A symmetric interval, normal or (with few `degrees` of freedom) Student's."""

@@ -30,7 +30,7 @@ _AS_UNIT = "as in column unit"
 #: Columns that hold numbers (a pattern of the name) and their unit.
 COLUMN_UNITS = (
     (r"claimed_(value|margin)", "as in column claimed_unit"),
-    (r"claimed_tolerance|relative_sd", "1, of the value"),
+    (r"claimed_tolerance|relative_sd|declared_sd", "1, of the value"),
     (r"(difference|difference_after_terms|posterior_difference)_in_sigmas", "1"),
     (
         r"(estimate|prior|posterior|bottom_up|difference|difference_after_terms|posterior_difference)"

@@ -24,7 +24,7 @@ from monitor.inversion.posterior import Posterior, solve_problem
 from monitor.service.case import Case, CityData, build_case
 from monitor.service.claims import flat, judge_claim, transport_of
 from monitor.service.evaluation import cut_epochs
-from monitor.service.ledger_rows import estimand_of, mismatches, reconcile, years_of
+from monitor.service.ledger_rows import asked_of, estimand_of, mismatches, reconcile, years_of
 from monitor.service.ledger_tables import reconcile_tables
 from monitor.service.search import Found, find_sources
 
@@ -196,7 +196,7 @@ def _inventories(solved: Solved) -> dict[str, dict[str, object]]:
     for name, pattern in quantity.patterns.items():
         answers = [a for a in found if a.pattern == name]
         pooled = least_favourable(quantity.made, answers, quantity.transport).estimate
-        reasons = mismatches(solved, region, name, maps[name], estimand)
+        reasons = mismatches(asked_of(solved, region, name, maps[name], epoch, estimand))
         out[name] = {
             "species": solved.case.species,
             "region": region,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +14,17 @@ import xarray as xr
 from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare import reconcile as ledger
-from monitor.compare.adjustments import adjustments_of
-from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_definitions
+from monitor.compare.adjustments import WORDS, Adjustment, adjustments_of, declares
+from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_definitions, declared_sd
 from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
-from monitor.compare.statistics import Estimate, gaussian
+from monitor.compare.statistics import Estimate, scaled
 from monitor.compare.terms import ADDS, BREATH, EITHER, NATURAL, Term, holds, missing_terms, weigh_gap
+from monitor.compare.verdict import Comparison
 from monitor.config import CityConfig
 from monitor.domain import Interval, Region
 from monitor.errors import NumericalError
-from monitor.service.claims import biogenic_in, layouts, respiration_in, transport_of
+from monitor.service.claims import biogenic_in, layouts, months_sampled, respiration_in, transport_of
 
 if TYPE_CHECKING:
     from monitor.service.analysis import Solved
@@ -52,6 +54,10 @@ class Cell:
     @property
     def correlation(self) -> float:
         return _OF_THE_PRIOR if self.in_prior else _APART
+
+    def declaring(self, relative_sd: float) -> Cell:
+        """The same with the 1σ of what is declared to differ."""
+        return replace(self, quantity=replace(self.quantity, declared_sd=relative_sd))
 
     def row(self, sector: str, **numbers: Any) -> ledger.Row:
         q = self.quantity
@@ -84,15 +90,18 @@ def _cells(solved: Solved) -> Iterator[Cell]:
                 for name, dataset in {**candidates, **others}.items():
                     fields = mean_fields(dataset, epoch)
                     used = not case.inversion.reference or name in case.inversion.reference
+                    items = asked_of(solved, region, name, dataset, epoch, estimand)
+                    declared = declared_of(items, adjustments_of(case.city.ledger.adjustments))
+                    quantity = quantity_of(solved, block.name, region, epoch, {name: fields.sum(axis=0)})
                     yield Cell(
                         solved,
-                        quantity_of(solved, block.name, region, epoch, {name: fields.sum(axis=0)}),
+                        replace(quantity, declared_sd=declared),
                         name,
                         period,
                         tuple(str(s) for s in dataset["sector"].values),
                         fields,
                         name in candidates and used,
-                        mismatches(solved, region, name, dataset, estimand),
+                        mismatches(items),
                     )
 
 
@@ -117,12 +126,25 @@ def quantity_of(
 
 def mean_fields(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
     """Mean flux of each sector over the epoch (k, n_cells); over all its times where it has none of then."""
+    weight = _weight_of_times(flux, epoch)
+    values = flux["flux"].transpose("sector", "time", "lat", "lon").values
+    return np.asarray(np.tensordot(values, weight / weight.sum(), axes=(1, 0)).reshape(values.shape[0], -1))
+
+
+def months_of(flux: xr.Dataset, epoch: Interval) -> tuple[int, ...]:
+    """Calendar months (1 … 12) that the mean flux over the epoch is about; an annual map is about all."""
+    start, end = flux["time_bnds"].values[_weight_of_times(flux, epoch) > 0].T
+    first = start.astype("datetime64[M]").astype(int)
+    last = (end - np.timedelta64(1, "ns")).astype("datetime64[M]").astype(int)
+    return tuple(sorted({m % 12 + 1 for a, b in zip(first, last, strict=True) for m in range(a, b + 1)}))
+
+
+def _weight_of_times(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
+    """Hours (time,) of each field of a map in the epoch; one each where it has none of then."""
     start, end = flux["time_bnds"].values.astype("datetime64[ns]").T
     common = np.minimum(end, epoch.end64) - np.maximum(start, epoch.start64)
     hours = np.maximum(common / np.timedelta64(1, "h"), 0.0)
-    weight = hours if hours.any() else np.ones(hours.size)
-    values = flux["flux"].transpose("sector", "time", "lat", "lon").values
-    return np.asarray(np.tensordot(values, weight / weight.sum(), axes=(1, 0)).reshape(values.shape[0], -1))
+    return hours if hours.any() else np.ones(hours.size)
 
 
 def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Estimand:
@@ -138,14 +160,15 @@ def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Est
         terms_listed=True,
         hours=solved.variants[0].name,
         is_level=True,
+        months=months_sampled(solved.main.problem.table, (epoch,)),
         day_factors=any(b.hour_factors for b in city.block if b.name == block and b.species == species),
     )
 
 
-def mismatches(
-    solved: Solved, region: str, name: str, dataset: xr.Dataset, estimand: Estimand
-) -> tuple[str, ...]:
-    """Why this inventory is not held against what is estimated of the region; empty where it may be."""
+def asked_of(
+    solved: Solved, region: str, name: str, dataset: xr.Dataset, epoch: Interval, estimand: Estimand
+) -> tuple[Comparison, ...]:
+    """The items of the gate, asked of an inventory's total of a region in an epoch."""
     city, species = solved.case.city, solved.case.species
     years = years_of(city, name, dataset)
     shared = next((y for y in years if y in estimand.years), None)
@@ -161,9 +184,24 @@ def mismatches(
         basis="gas",
         inventory_year=years[0] if shared is None else shared,
         adjustments=adjustments_of(city.ledger.adjustments),
+        months=months_of(dataset, epoch),
     )
-    items = compare_definitions(statement, estimand)
+    return compare_definitions(statement, estimand)
+
+
+def mismatches(items: Iterable[Comparison]) -> tuple[str, ...]:
+    """Why an inventory is not held against what is estimated; empty where it may be."""
     return tuple(f"{i.item}: {i.detail}" for i in items if i.status == MISMATCH)
+
+
+def declared_of(items: Iterable[Comparison], stated: Iterable[Adjustment]) -> float:
+    """Relative 1σ of what is declared of a row: of the differences that it has, and of no item of the gate.
+
+    A ledger's declarations stand for all its rows: one about a difference that this row does not have says
+    nothing of it.
+    """
+    general = [a.relative_sd for a in stated if not any(declares(a, item) for item in WORDS)]
+    return hypot(declared_sd(i for i in items if i.item != "other"), *general)
 
 
 def years_of(city: CityConfig, name: str, dataset: xr.Dataset) -> list[int]:
@@ -225,9 +263,9 @@ def flat_total(cell: Cell, patterns: Iterable[str]) -> tuple[Estimate, tuple[flo
         cell.quantity, patterns=fields, alternatives={**cell.quantity.patterns, **others, **own}
     )
     answers = judging.answers(quantity, models_of(cell.solved))
-    estimate = least_favourable(quantity.made, answers, quantity.transport).estimate
+    pooled = least_favourable(quantity.made, answers, quantity.transport, quantity.declared_sd)
     shown = [r for a in answers for r in a.responses.values()]
-    return estimate, (min(shown), max(shown))
+    return pooled.estimate, (min(shown), max(shown))
 
 
 def _sector_rows(cell: Cell, parts: list[ledger.Amount], split: ledger.Split) -> list[ledger.Row]:
@@ -256,7 +294,7 @@ def response_of(split: ledger.Split, k: int) -> tuple[float, float] | None:
 
 def _free(cell: Cell) -> list[Estimate | None]:
     """The flat estimate of each sector; none where the data do not tell the sectors apart."""
-    return [pooled_free(answers) for answers in free_answers(cell)]
+    return [pooled_free(answers, cell.quantity.declared_sd) for answers in free_answers(cell)]
 
 
 def free_answers(cell: Cell) -> list[list[judging.Answer]]:
@@ -278,11 +316,11 @@ def free_answers(cell: Cell) -> list[list[judging.Answer]]:
     return out
 
 
-def pooled_free(answers: list[judging.Answer]) -> Estimate | None:
+def pooled_free(answers: list[judging.Answer], declared_sd: float) -> Estimate | None:
     """One estimate of all members, variant by variant and maps within; none of none."""
     if not answers:
         return None
-    estimates = [gaussian(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0]))) for a in answers]
+    estimates = [scaled(float(a.totals[0]), float(np.sqrt(a.covariance[0, 0])), declared_sd) for a in answers]
     return pool_choices(answers, estimates).estimate
 
 
@@ -302,9 +340,11 @@ def compared(
     layout = sector == ledger.ALL_SECTORS and not ledger.is_prior_driven(share, None)
     marks = ["pattern-dependent" if layout else "prior-driven"] if driven else []
     marks += ["not-told-apart"] if estimate is None else []
+    declared = cell.quantity.declared_sd
+    moved = ledger.difference_with_prior(bottom_up, prior, posterior, cell.correlation)
     gap = None
     if estimate is not None:
-        sigma = float(np.hypot(estimate.sigma, bottom_up.sigma))
+        sigma = float(np.hypot(estimate.sigma_towards(bottom_up.value), bottom_up.sigma))
         gap = weigh_gap(estimate.value - bottom_up.value, sigma, terms, prior_driven=driven)
     return cell.row(
         sector,
@@ -313,7 +353,8 @@ def compared(
         prior=prior,
         posterior=posterior,
         estimate=estimate,
-        posterior_difference=ledger.difference_with_prior(bottom_up, prior, posterior, cell.correlation),
+        posterior_difference=replace(moved, sigma=hypot(moved.sigma, declared * posterior.value)),
+        declared_sd=declared,
         share_from_data=share,
         response=response,
         gap=gap,

@@ -93,20 +93,30 @@ def _blocks_of_sectors(solved: Solved) -> dict[str, dict[str, str]]:
 
 
 def group_entries(
-    solved: Solved, section: TableSection, period: str, epoch: Interval, rows: xr.Dataset, groups: list[Group]
+    solved: Solved,
+    section: TableSection,
+    when: tuple[str, Interval],
+    rows: xr.Dataset,
+    groups: list[Group],
+    declared: Mapping[int, float],
 ) -> list[ledger.Row]:
-    """The ledger's rows of the groups, block by block."""
+    """The ledger's rows of the groups, block by block; `declared` is row → 1σ of what is declared of it."""
     return [
         row
         for block in dict.fromkeys(g.block for g in groups)
-        for row in _of_block(solved, section, period, epoch, rows, [g for g in groups if g.block == block])
+        for row in _of_block(solved, section, when, rows, [g for g in groups if g.block == block], declared)
     ]
 
 
 def _of_block(
-    solved: Solved, section: TableSection, period: str, epoch: Interval, rows: xr.Dataset, groups: list[Group]
+    solved: Solved,
+    section: TableSection,
+    when: tuple[str, Interval],
+    rows: xr.Dataset,
+    groups: list[Group],
+    declared: Mapping[int, float],
 ) -> list[ledger.Row]:
-    block, case = groups[0].block, solved.case
+    (period, epoch), block, case = when, groups[0].block, solved.case
     fields = {name: _fields(dataset, epoch, groups, name) for name, dataset in case.maps[block].items()}
     used = [name for name in fields if name in case.inversion.reference] or list(fields)
     names = (*(g.name for g in groups), "what is left")
@@ -122,7 +132,9 @@ def _of_block(
         together = [a for same in zip(*per_map, strict=True) for a in same] if all(per_map) else []
         carried = (float(split.share[k]), response_of(split, k))
         bottom_up = amount_of(solved, section, rows, group.rows)
-        row = compared(cell, group.name, bottom_up, split.row(k), pooled_free(together), carried, terms)
+        own = cell.declaring(max(declared[row] for row in group.rows))
+        estimate = pooled_free(together, own.quantity.declared_sd)
+        row = compared(own, group.name, bottom_up, split.row(k), estimate, carried, terms)
         out.append(replace(row, **of_lines(rows, group.rows)))
     return out
 

@@ -16,7 +16,15 @@ from monitor.compare.terms import EXPECTED, holds
 from monitor.config import FluxBlockSection, TableSection
 from monitor.domain import Interval
 from monitor.service.claims import flat, sectors_of
-from monitor.service.ledger_rows import Cell, compared, estimand_of, flat_total, quantity_of, terms_of
+from monitor.service.ledger_rows import (
+    Cell,
+    compared,
+    declared_of,
+    estimand_of,
+    flat_total,
+    quantity_of,
+    terms_of,
+)
 from monitor.service.ledger_sectors import Group, amount_of, group_entries, group_rows, of_lines
 
 if TYPE_CHECKING:
@@ -64,6 +72,7 @@ def _of_period(
     if len(blocks) > 1:
         lie = f"sector: all sectors, and the air's are in several blocks: {', '.join(b.name for b in blocks)}"
         wholes = {row: [*faults, lie] for row, faults in wholes.items()}
+    declared = {o.row: declared_of(o.items, adjustments_of(question.declared)) for o in outcomes}
     groups: list[Group] = []
     why: dict[int, str] = {}
     for rest in _together(rows, [row for row, faults in parts.items() if not faults]):
@@ -72,8 +81,12 @@ def _of_period(
     cell = _cell(solved, section, blocks[0].name, period, epoch)
     faults = wholes | parts | {row: [f"sector: {text}"] for row, text in why.items()}
     return [
-        *(_compared(cell, section, rows, row) for row, found in wholes.items() if not found),
-        *group_entries(solved, section, period, epoch, rows, groups),
+        *(
+            _compared(cell.declaring(declared[row]), section, rows, row)
+            for row, found in wholes.items()
+            if not found
+        ),
+        *group_entries(solved, section, (period, epoch), rows, groups, declared),
         *(_refused(cell, section, rows, row, found) for row, found in sorted(faults.items()) if found),
     ]
 

@@ -61,7 +61,7 @@ def city_toml(geography: Geography, settings: TwinSettings) -> str:
     # The last sampled hours of the day: by noon the night's air has gone.
     hours = [settings.local_hours[0] + 1, settings.local_hours[1]]
     parts.append(_table("selection", average="daily", local_hours=hours, min_hours=3))
-    return "\n".join([*parts, *_blocks(), *_inversions(settings), _ensemble(settings), _scan()])
+    return "\n".join([*parts, *_blocks(), *_inversions(settings), _ensemble(settings), _scan(), _ledger()])
 
 
 def claims_toml(geography: Geography, settings: TwinSettings) -> str:
@@ -300,6 +300,11 @@ def _ensemble(settings: TwinSettings) -> str:
 
 def _scan() -> str:
     return _table("[scan]", species="ch4", min_days=3, max_days=28, false_alarm=0.05, draws=500)
+
+
+def _ledger() -> str:
+    text = "months: the twin's sectors emit alike in all seasons"
+    return _table("ledger", adjustments=[text])
 
 
 def _table(table: str, /, **fields: Any) -> str:

@@ -159,7 +159,16 @@ def test_an_error_of_scale_is_covered_on_both_sides_alike():
         assert np.mean(missed) == pytest.approx(0.025, abs=3 * np.sqrt(0.025 * 0.975 / 4000))
 
 
+@given(st.floats(1.0, 100.0), st.floats(0.1, 50.0), st.floats(0.0, 0.45))
+def test_a_difference_is_held_to_the_end_of_the_interval_on_its_side(value, sigma, relative_sd):
+    found = scaled(value, sigma, relative_sd)
+    assert found.high - value == pytest.approx(Z * found.sigma_towards(found.high))
+    assert value - found.low <= Z * found.sigma_towards(found.low) * (1 + 1e-9)
+    assert min(found.sigma_towards(2 * value), found.sigma_towards(0.0)) >= found.sigma
+
+
 def test_beyond_an_error_of_scale_of_one_half_nothing_is_bounded():
+    assert scaled(3.0, 1.0, 0.6).sigma_towards(100.0) == np.inf
     assert (scaled(3.0, 1.0, 0.6).low, scaled(3.0, 1.0, 0.6).high) == (-np.inf, np.inf)
 
 

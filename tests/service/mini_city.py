@@ -62,6 +62,8 @@ relative_sd = 1.0
 species = "ch4"
 background = { sd_ppm = 0.02, offset_sd_ppm = 0.03 }
 mismatch = { representation_ppm = 0.005 }
+[ledger]
+adjustments = ["months: a winter for the year"]
 """
 
 CLAIMS = """\

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from small_worlds import CELLS, GRID, flux
 from test_analysis import CITY, WHOLE, city, data  # noqa: F401 - the fixture
 
@@ -14,11 +15,12 @@ from monitor.cli import run
 from monitor.cli.comparing import _interval
 from monitor.compare.claims import answer
 from monitor.config import CityConfig, TableSection
+from monitor.domain import Interval
 from monitor.errors import ConfigError, MissingInputError
 from monitor.inventory import InventoryRow, inventory_table
 from monitor.service.analysis import solve_case
 from monitor.service.case import CityData, build_case
-from monitor.service.ledger_rows import reconcile
+from monitor.service.ledger_rows import months_of, reconcile
 from monitor.service.ledger_tables import reconcile_table
 from monitor.service.whole_files import read_table
 
@@ -78,6 +80,63 @@ def test_an_inventory_of_another_year_is_not_compared(data):  # noqa: F811
         assert all(shown[k] is None for k in ("prior", "posterior", "estimate", "difference"))
 
 
+def test_a_month_of_air_is_held_against_a_year_only_where_that_is_declared(data):  # noqa: F811
+    """The air is of March in the one epoch and of April in the other, the inventory of a whole year."""
+    year = {"ledger": {"adjustments": [{"item": "period", "text": "2021 for 2023"}]}}
+    for row in reconcile(solved(data, **year)):
+        (why,) = row.not_comparable
+        month = {"base": 3, "target": 4}[row.period]
+        assert why == f"months: whole years claimed, months {month} in the air"
+    both = {"ledger": {"adjustments": [*year["ledger"]["adjustments"], "months: alike in all seasons"]}}
+    assert all(row.not_comparable == () for row in reconcile(solved(data, **both)))
+
+
+def test_a_map_of_months_is_held_against_the_same_months():
+    """Of a monthly map the number is that of the epoch's months; of an annual one that of the year."""
+    field = np.ones(CELLS)
+    monthly = xr.concat([flux(field)] * 12, "time", data_vars="all")
+    first = np.datetime64("2023-01") + np.arange(12)
+    monthly["time_bnds"].values[:] = np.stack([first, first + 1], axis=1).astype("datetime64[ns]")
+    assert months_of(monthly, Interval.parse("2023-03-10", "2023-05-01")) == (3, 4)
+    assert months_of(flux(field), Interval.parse("2023-03-10", "2023-05-01")) == tuple(range(1, 13))
+    assert months_of(monthly, Interval.parse("2024-03-10", "2024-05-01")) == tuple(range(1, 13))
+
+
+@pytest.fixture(scope="module")
+def doubted(data):  # noqa: F811
+    """As `rows`, with an adjustment that is uncertain by 40 % (1σ)."""
+    months = {"item": "months", "text": "March and April for the year", "relative_sd": 0.4}
+    year = {"item": "period", "text": "2021 for 2023"}
+    return solved(
+        data, ledger={"adjustments": [year, months, {"item": "hours", "text": "-", "relative_sd": 9}]}
+    )
+
+
+def test_a_declared_uncertainty_is_in_the_estimate_and_in_the_difference(rows, doubted):
+    """Errors of scale add in quadrature; an adjustment of a difference that a row does not have adds none."""
+    for plain, wide in zip(rows, reconcile(doubted), strict=True):
+        assert wide.as_json()["declared_sd"] == 0.4 and plain.as_json()["declared_sd"] is None
+        if plain.estimate is None:
+            continue
+        assert wide.estimate.value == pytest.approx(plain.estimate.value)
+        more = wide.estimate.sigma**2 - plain.estimate.sigma**2
+        assert more >= 0.9 * (0.4 * wide.estimate.value) ** 2  # of the members, pooled as their values
+        assert wide.estimate.high > plain.estimate.high and wide.gap.sigma > plain.gap.sigma
+        assert wide.gap.sigma >= np.hypot(wide.estimate.sigma, wide.bottom_up.sigma) * (1 - 1e-12)
+        moved = np.hypot(plain.posterior_difference.sigma, 0.4 * plain.posterior.value)
+        assert wide.posterior_difference.sigma == pytest.approx(moved)
+
+
+def test_what_is_declared_of_a_table_is_in_the_rows_of_its_whole_and_of_its_sectors(data, known):  # noqa: F811
+    months = {"item": "months", "text": "-", "relative_sd": 0.4}
+    both = {"adjustments": [{"item": "period", "text": "-"}, months]} | HELD
+    table = table_of({"value": 9e5} | AREA, *PARTS)
+    for plain, wide in zip(of_base(known, table), of_base(solved(data, ledger=both), table), strict=True):
+        if plain.gap is not None:
+            assert wide.declared_sd == 0.4
+            assert wide.estimate.sigma > plain.estimate.sigma and wide.gap.sigma > plain.gap.sigma
+
+
 def test_the_estimate_of_a_total_is_the_verdicts(rows, data):  # noqa: F811
     """One member of the ensemble lies within the pooled interval, and the pooled σ is no smaller than its."""
     one = solved(data, **YEARS)
@@ -124,7 +183,8 @@ def test_a_map_that_is_only_compared_is_a_second_witness(data):  # noqa: F811
     more = CityData(
         data.observations, data.footprints, dict(data.inventories) | {"three": flux(field, "three", ["all"])}
     )
-    apart = reconcile(solved(more, inventory=[*CITY["inventory"], third | {"role": "compare"}]))
+    inventory = [*CITY["inventory"], third | {"role": "compare"}]
+    apart = reconcile(solved(more, inventory=inventory, ledger={"adjustments": ["months: the same"]}))
     row = next(r for r in apart if r.inventory == "three" and r.region == "window" and r.period == "base")
     assert row.not_comparable == ()  # of the year of the air, unlike the others
     independent = np.hypot(row.posterior.sigma, row.bottom_up.sigma)
