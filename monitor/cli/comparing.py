@@ -65,6 +65,7 @@ def compare(
         # the sectors of what is not comparable would say the same again
         [_row(row) for row in found["rows"] if row["sector"] == "*" or not row["not_comparable"]],
     )
+    click.echo(found["by_chance"]["text"])
     for name, rule in found["rules"].items():
         click.echo(f"{name.replace('_', ' ')}: {rule}")
     for line in _notes(found["rows"]):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.compare import reconcile as ledger
+from monitor.compare.statistics import LEVEL, Z
 from monitor.config import CityConfig, TableSection
 from monitor.domain import Interval
 from monitor.errors import UsageError
@@ -63,12 +64,28 @@ def compare_ledgers(
         "city": city.city.id,
         "interval": interval.as_json(),
         "rows": [row.as_json() for row in rows],
+        "by_chance": by_chance(rows),
         "rules": rules(city),
         "warnings": list(dict.fromkeys(warnings)),
         "tables": {name: str(table.attrs["source_digest"]) for name, table in read.items()},
         "made_from": {"inputs": objects, "input_digest": inputs.digest, "config_digest": inputs.config},
         "figures": {"seconds": round(time.monotonic() - started, 2)},
     }
+
+
+def by_chance(rows: Sequence[ledger.Row]) -> dict[str, Any]:
+    """How many of the tested differences lie outside 95 % where every inventory is right.
+
+    It is a mean, which holds however the rows depend on each other; their words are not corrected for it.
+    """
+    gaps = [row.gap for row in rows if row.gap is not None]
+    outside = sum(abs(gap.value) > Z * gap.sigma for gap in gaps)
+    expected = len(gaps) * (1.0 - LEVEL)
+    text = (
+        f"differences tested at {LEVEL:.0%}: {len(gaps)}; outside by chance, were every inventory right: "
+        f"{expected:.3g} expected; found outside: {outside}"
+    )
+    return {"tested": len(gaps), "level": LEVEL, "expected": expected, "outside": outside, "text": text}
 
 
 def rules(city: CityConfig) -> dict[str, str]:

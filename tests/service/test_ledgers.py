@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from test_analysis import CITY, WHOLE, city, data  # noqa: F401 - the fixture
 from monitor.cli import run
 from monitor.cli.comparing import _interval
 from monitor.compare.claims import answer
+from monitor.compare.terms import weigh_gap
 from monitor.config import CityConfig, TableSection
 from monitor.domain import Interval
 from monitor.errors import ConfigError, MissingInputError
@@ -22,6 +24,7 @@ from monitor.service.analysis import solve_case
 from monitor.service.case import CityData, build_case
 from monitor.service.ledger_rows import months_of, reconcile
 from monitor.service.ledger_tables import reconcile_table
+from monitor.service.ledgers import by_chance
 from monitor.service.whole_files import read_table
 
 YEARS = {"ledger": {"adjustments": ["year: 2021 taken for 2023"]}}
@@ -217,14 +220,33 @@ def test_the_command_prints_one_json_object(fed, capsys):
     assert run([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = found["rows"]
+    chance = found["by_chance"]
+    assert (chance["tested"], chance["level"]) == (1, 0.95) and chance["expected"] == pytest.approx(0.05)
     assert row["unit"] == "t CH4 a-1" and row["bottom_up"]["uncertainty"] == "assigned"
     assert [t["name"] for t in row["missing_terms"]] == ["waters-and-wetlands"]
     assert row["interval"] == ["2020-01-06T00:00:00Z", "2020-01-08T00:00:00Z"]
     assert run(arguments) == 0
     text = capsys.readouterr().out
-    assert "two ledgers" in text and "assigned" in text and "waters-and-wetlands (size not stated)" in text
+    assert (
+        chance["text"] in text
+        and "two ledgers" in text
+        and "assigned" in text
+        and "waters-and-wetlands (size not stated)" in text
+    )
     for said in ("bottom-up ± 1σ", "posterior, 95 %", "estimate, 95 %", "unit"):
         assert all(word in text for word in said.split())
+
+
+def test_a_list_of_differences_says_how_many_lie_outside_by_chance(rows):
+    """Of inventories that are right 5 of 100 differences lie outside 95 %, in the mean."""
+    tested = [r for r in rows if r.gap is not None]
+    found = by_chance([*rows, replace(rows[0], gap=None)])
+    assert found["tested"] == len(tested) and found["expected"] == pytest.approx(0.05 * len(tested))
+    assert found["outside"] == sum(abs(r.gap.sigmas) > 1.96 for r in tested)
+    assert f"found outside: {found['outside']}" in found["text"]
+    drawn = np.random.default_rng(7).normal(size=4000)
+    right = by_chance([replace(tested[0], gap=weigh_gap(z, 1.0, ())) for z in drawn])
+    assert right["outside"] == pytest.approx(right["expected"], abs=3 * np.sqrt(4000 * 0.05 * 0.95))
 
 
 def test_a_number_of_the_air_is_printed_with_its_own_interval_or_that_of_a_normal_error():
