@@ -20,13 +20,11 @@ from monitor.compare.claims import Quantity
 from monitor.compare.quantity import other_epochs
 from monitor.compare.statistics import LEVEL, Estimate
 from monitor.compare.terms import NOT_TESTED, Gap, Term
-from monitor.compare.verdict import NOT_COMPARABLE, number, shows
+from monitor.compare.verdict import LEAST_SHARE, NOT_COMPARABLE, number, shows
 from monitor.inversion.posterior import Posterior, prior_totals
 from monitor.inversion.problem import InverseProblem
 from monitor.inversion.totals import FixedEffect, Total
 
-#: Below this part of the prior variance taken away by the data, a number is the prior's.
-LEAST_SHARE = 0.5
 #: Name of the row that sums all sectors of a block.
 ALL_SECTORS = "*"
 

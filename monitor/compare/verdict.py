@@ -24,6 +24,10 @@ UNSIMULATED = "beyond-simulation"
 
 #: Outside these responses to some pattern of the same total, neither yes nor no may be said.
 LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
+#: Below this part of the prior variance taken away by the data, a number is the prior's.
+LEAST_SHARE = 0.5
+#: Fewer observations decide nothing: neither their errors nor their scales are known from them.
+LEAST_OBSERVATIONS = 60
 
 
 def shows(least: float, most: float) -> bool:
@@ -36,7 +40,7 @@ REASONS: Mapping[str, str] = {
     "smallest change or departure it detects.",
     "prior-driven": "The answer comes mostly from what was assumed before looking at the air.",
     "unstable": "Another defensible choice, or leaving out one station, turns the answer around.",
-    "too-little-data": "The data leave the interval too wide to decide.",
+    "too-little-data": "The observations are fewer than 60, or leave the interval too wide to decide.",
     "poor-fit": "The model does not predict left-out days as well as it says it does.",
     "pattern-dependent": "A true change laid out in another pattern would show as less than 80 % of itself, "
     "or as more than 125 %.",
@@ -330,10 +334,10 @@ class Evidence:
 def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tuple[str, ...]]:
     """The final answer and its reason codes.
 
-    A yes or a no stands only if every pattern with the same total would have shown for what it is (a
-    response of 0.8 to 1.25), no member of the ensemble says the opposite, no station that departs from the
-    others is such that without it the answer is the opposite or none at all, and the model predicts left-out
-    days as well as it claims.
+    A yes or a no stands only if the data have decided it (they took half of the prior variance, and are no
+    handful), every pattern with the same total would have shown for what it is (a response of 0.8 to 1.25),
+    no member of the ensemble says the opposite, no station that departs from the others is such that without
+    it the answer is the opposite or none at all, and the model predicts left-out days as well as it claims.
 
     Parameters
     ----------
@@ -351,12 +355,12 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
         reasons.append("unstable")
     if not 0.85 <= evidence.loo_coverage <= 1.0:
         reasons.append("poor-fit")
+    if evidence.share_from_data < LEAST_SHARE:
+        reasons.append("prior-driven")
+    if evidence.n_observations < LEAST_OBSERVATIONS:
+        reasons.append("too-little-data")
     if answer != UNDECIDED and not reasons:
         return answer, ()
     if detectable > evidence.smallest_decidable:
         reasons.insert(0, "below-detectable-change")
-    if evidence.share_from_data < 0.5:
-        reasons.append("prior-driven")
-    if evidence.n_observations < 60 or not reasons:
-        reasons.append("too-little-data")
-    return UNDECIDED, tuple(reasons)
+    return UNDECIDED, tuple(reasons) or ("too-little-data",)

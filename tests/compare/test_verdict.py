@@ -105,6 +105,8 @@ def test_a_yes_or_a_no_stands_when_nothing_speaks_against_it(answer):
         ({"model_members": [member("supported"), member("contradicted")]}, "unstable"),
         ({"station_members": [member("contradicted")]}, "unstable"),
         ({"loo_coverage": 0.8}, "poor-fit"),
+        ({"share_from_data": 0.49}, "prior-driven"),
+        ({"n_observations": 59}, "too-little-data"),
         ({"loo_coverage": float("nan")}, "poor-fit"),
     ],
 )
