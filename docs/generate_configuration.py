@@ -67,7 +67,7 @@ WORDS = {
     "statement": "the claim in words, as it is shown",
     "region": "id of the `[[region]]`",
     "sectors": 'sectors of the inventories it is about; "*" is all',
-    "scope": "what the claim counts; the air sees what is emitted inside the region",
+    "scope": "what the claim counts; the air sees what is emitted inside the region; unsaid is a mismatch",
     "period": "level, share, source: [from, to)",
     "unit": "level: `t CH4 a-1` and the like; change, share: `1`; trend: `1 a-1` or `t CH4 a-2`",
     "[[claim]].lon_deg": "source: longitude [degrees east]",
@@ -76,8 +76,8 @@ WORDS = {
     "months": "calendar months",
     "text": "the difference in words; the word that declares it (see verdicts) must be among them",
     "claimed_by": "who says so",
-    "includes_biogenic": "whether the claimed number counts natural and biogenic fluxes",
-    "basis": "mass of the gas, or of its carbon",
+    "includes_biogenic": "whether natural and biogenic fluxes are in the number; asked of CO2 and CH4",
+    "basis": "mass of the gas, or of its carbon; where the unit names one it has said so",
 }
 
 

@@ -23,7 +23,7 @@ from monitor.compare.claims import (
     estimators,
     support_of,
 )
-from monitor.compare.comparable import Statement
+from monitor.compare.definitions import Statement
 from monitor.compare.ensemble import Choices, variants_of
 from monitor.compare.forms import Change, Form, Level, Trend
 from monitor.compare.statistics import LEVEL as CONFIDENCE
@@ -136,6 +136,8 @@ def claim_text(network: Network, claim: Claim) -> ClaimText:
             basis="gas",
             inventory_year=None,
             adjustments=(),
+            includes_respiration=False,
+            denominator="total",
         ),
     )
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from monitor.compare.comparable import Estimand as Definition
-from monitor.compare.comparable import Statement, compare_definitions, is_comparable
+from monitor.compare.comparable import compare_definitions, is_comparable
 from monitor.compare.confounding import correlations
+from monitor.compare.definitions import Estimand as Definition
+from monitor.compare.definitions import Statement
 from monitor.compare.ensemble import (
     MAP,
     Choices,

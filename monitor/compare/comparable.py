@@ -2,18 +2,20 @@
 
 Each item is *equal*, a *declared* adjustment (named in the claim file, carried to the page, with its own
 uncertainty if it has one), or a *mismatch*; one mismatch ends in "not comparable" with the whole list.
-An item about which neither side says anything is left out: it was not checked.
+What a claim does not say, and neither its unit nor its gas decides, is a mismatch until it is said.  An item
+that nobody can ask (no inventory quoted, no uncertainty stated) is left out: it was not checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import hypot, isfinite
 
 from monitor import units
 from monitor.compare.adjustments import Adjustment, adjustments_of, declares, remedy
-from monitor.compare.terms import breath_terms
+from monitor.compare.definitions import Estimand, Statement
+from monitor.compare.terms import breath_terms, natural_terms
 from monitor.compare.verdict import Comparison
 from monitor.domain import Interval
 from monitor.errors import UnitError
@@ -28,107 +30,6 @@ LEAST_OVERLAP = 0.9
 MAGNITUDE_FACTOR = 5.0
 #: Coverage of one standard deviation of a normal distribution.
 ONE_SIGMA = 0.6827
-
-
-@dataclass(frozen=True)
-class Statement:
-    """What a claim says it is about; `None` where it does not say.
-
-    Attributes
-    ----------
-    species, unit, scope, basis
-        "co2", "ch4", or "co2e" for a sum of gases; unit of a level; "territorial", "scope-1", …; "gas" or
-        "carbon".
-    region, area_km2, overlap, names_our_region
-        Name and area [km²] of the place; share of the union of both masks that lies in both, where the
-        claim has a polygon of its own; false for a row of a table, whose place is its own, not ours.
-    includes_biogenic, includes_respiration
-        Whether natural and biogenic fluxes, and the breath of people and livestock, are in the number.
-    inventory_year, months
-        Year of the number; calendar months (1 … 12) it is about, `None` for whole years.
-    gwp
-        "AR4", "AR5" or "AR6" where gases are summed.
-    uncertainty, coverage
-        Half-width stated for the number, as a fraction of it, and its coverage (0.95, or 0.6827 for 1σ).
-    denominator
-        What the number is divided by: "total" for nothing, "m2", "head", "gdp".
-    base_year
-        Year that a percentage is of.
-    level
-        The number in t of the gas per year, where it is a level.
-    adjustments
-        Declared differences, plain texts or `Adjustment` with an uncertainty.
-    """
-
-    species: str
-    unit: str | None
-    scope: str
-    region: str
-    area_km2: float | None
-    includes_biogenic: bool
-    basis: str
-    inventory_year: int | None
-    adjustments: tuple[str | Adjustment, ...]
-    gwp: str | None = None
-    includes_respiration: bool = False
-    months: tuple[int, ...] | None = None
-    uncertainty: float | None = None
-    coverage: float | None = None
-    denominator: str = "total"
-    base_year: int | None = None
-    level: float | None = None
-    overlap: float | None = None
-    names_our_region: bool = True
-
-
-@dataclass(frozen=True)
-class Estimand:
-    """What the inversion estimates.
-
-    Attributes
-    ----------
-    region_area_km2
-        Area of the region; `None` when the region is drawn to whatever the claim is about.
-    years, months
-        Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12),
-        empty when they are all there or not known.
-    biogenic_in_block, respiration_in_block
-        Whether these are in the total.  `None`: nothing in the state tells them apart; they are a difference
-        then that somebody must declare.  Respiration is asked of gases that it matters to.
-    hours, day_factors
-        Hours used; whether the hours not sampled follow declared factors.
-    is_level
-        A total, or (false) a change.
-    base_years
-        Years of the epoch that a change is relative to.
-    scales
-        Calibration scales of the observations and of the background, each once.
-    denominator
-        "total", or what the estimate is divided by ("m2", "head").
-    reference_level, reference
-        Total of another inventory of the same thing [t a⁻¹] and its name; `None` when there is none.
-        The prior should not serve: a claim far from it is what the air is asked about.
-    terms_listed
-        Whether natural fluxes and breath that nothing tells apart are listed beside the estimate, as a ledger
-        does.
-    """
-
-    species: str
-    region_area_km2: float | None
-    years: tuple[int, ...]
-    biogenic_in_block: bool | None
-    hours: str
-    is_level: bool
-    day_factors: bool = False
-    gwp: str | None = None
-    respiration_in_block: bool | None = None
-    months: tuple[int, ...] = ()
-    base_years: tuple[int, ...] = ()
-    scales: tuple[str, ...] = ()
-    denominator: str = "total"
-    reference_level: float | None = None
-    reference: str = ""
-    terms_listed: bool = False
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
@@ -214,27 +115,42 @@ def _gwp(statement: Statement, estimand: Estimand) -> Comparison | None:
     return Comparison("gwp", EQUAL, statement.gwp)
 
 
+def _unsaid(statement: Statement, item: str, what: str, write: str) -> Comparison:
+    """An item that the claim says nothing of, which is no agreement."""
+    return difference(statement, item, f"the claim does not say {what}; write {write}")
+
+
 def _scope(statement: Statement, estimand: Estimand) -> Comparison:
+    if statement.scope is None:
+        write = 'scope = "territorial", "scope-1", "scope-1-2" or "consumption"'
+        return _unsaid(statement, "scope", "which scope it counts", write)
     if statement.scope in ("territorial", "scope-1"):
         return Comparison("scope", EQUAL, "territorial emissions (scope 1)")
     detail = f"the claim counts {statement.scope}; the air sees what is emitted inside the region"
     return difference(statement, "scope", detail)
 
 
-def _untold(statement: Statement, item: str, included: bool, estimand: Estimand, what: str) -> Comparison:
+def _untold(
+    statement: Statement, item: str, included: bool | None, estimand: Estimand, what: str
+) -> Comparison:
     """An item of fluxes that no block holds: a claim says why they do not count, or a ledger lists them."""
     detail = f"no block holds {what} in the estimate"
-    if estimand.terms_listed and not included:
+    if estimand.terms_listed and included is False:
         return Comparison(item, DECLARED, f"{detail}, and listed among the terms")
     found = difference(statement, item, detail)
     remedy = f'give them a [[block]], or declare adjustments = [{{ item = "{item}", text = "…" }}]'
     return found if found.status == DECLARED else replace(found, detail=f"{found.detail}; {remedy}")
 
 
-def _biogenic(statement: Statement, estimand: Estimand) -> Comparison:
+def _biogenic(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if not (natural_terms(estimand.species) or statement.includes_biogenic):
+        return None
     if estimand.biogenic_in_block is None:
         what = "natural and biogenic fluxes, so what there are of them is"
         return _untold(statement, "biogenic part", statement.includes_biogenic, estimand, what)
+    if statement.includes_biogenic is None:
+        what = "whether natural and biogenic fluxes are in its number"
+        return _unsaid(statement, "biogenic part", what, "includes_biogenic = false or true")
     if statement.includes_biogenic == estimand.biogenic_in_block:
         word = "included" if statement.includes_biogenic else "excluded"
         return Comparison("biogenic part", EQUAL, f"{word} on both sides")
@@ -247,6 +163,9 @@ def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
     if estimand.respiration_in_block is None:
         what = "the breath of people and livestock, so what there is of it is"
         return _untold(statement, "respiration", statement.includes_respiration, estimand, what)
+    if statement.includes_respiration is None:
+        what = "whether the breath of people and livestock is in its number"
+        return _unsaid(statement, "respiration", what, "includes_respiration = false or true")
     if statement.includes_respiration == estimand.respiration_in_block:
         word = "included" if statement.includes_respiration else "excluded"
         return Comparison("respiration", EQUAL, f"breath of people and livestock {word} on both sides")
@@ -255,11 +174,26 @@ def _respiration(statement: Statement, estimand: Estimand) -> Comparison | None:
 
 
 def _basis(statement: Statement, estimand: Estimand) -> Comparison:
-    if statement.unit == "t C a-1":
-        return Comparison("basis", EQUAL, "mass of carbon, as the unit says")
-    if statement.basis == "gas":
-        return Comparison("basis", EQUAL, "mass of the gas")
-    return Comparison("basis", MISMATCH, "the claim counts carbon, its unit does not say so")
+    """The unit decides, where it is one of mass; in a ratio the basis drops out."""
+    unit, stated = statement.unit or "", statement.basis
+    of_unit = "carbon" if unit == "t C a-1" else "gas" if _names_gas(unit) else None
+    if of_unit is None and not estimand.is_level:
+        return Comparison("basis", EQUAL, "a ratio, the same of the gas and of its carbon")
+    if of_unit is None and stated is None:
+        return _unsaid(statement, "basis", "mass of what it counts", 'basis = "gas" or "carbon"')
+    if of_unit is not None and stated in (None, of_unit):
+        return Comparison(
+            "basis", EQUAL, f"mass of {'the gas' if of_unit == 'gas' else of_unit}, by the unit"
+        )
+    if stated == "carbon":
+        return Comparison("basis", MISMATCH, "the claim counts carbon, its unit does not say so")
+    if of_unit == "carbon":
+        return Comparison("basis", MISMATCH, "the claim counts the gas, its unit says carbon")
+    return Comparison("basis", EQUAL, "mass of the gas, as stated")
+
+
+def _names_gas(unit: str) -> bool:
+    return any(word in {"CO2", "CO2e", "CH4", "CO"} for word in unit.split())
 
 
 def _region(statement: Statement, estimand: Estimand) -> Comparison:
@@ -268,7 +202,8 @@ def _region(statement: Statement, estimand: Estimand) -> Comparison:
     if statement.overlap is not None and statement.overlap < LEAST_OVERLAP:
         return difference(statement, "region", f"{statement.overlap:.0%} of both areas is shared")
     if statement.area_km2 is None and statement.names_our_region:
-        return Comparison("region", EQUAL, f"the claim names our region '{statement.region}'")
+        detail = f"the claim names our region '{statement.region}', and no area of its own"
+        return Comparison("region", EQUAL, detail)
     if statement.area_km2 is None:
         detail = f"no area is stated for '{statement.region}', {estimand.region_area_km2:,.0f} km² estimated"
         return difference(statement, "region", detail)
@@ -345,6 +280,9 @@ def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:
 
 
 def _denominator(statement: Statement, estimand: Estimand) -> Comparison | None:
+    if statement.denominator is None:
+        what = "what its number is of, a total or an amount per head"
+        return _unsaid(statement, "denominator", what, 'denominator = "total", "m2", "head" or "gdp"')
     if statement.denominator == estimand.denominator:
         return (
             None

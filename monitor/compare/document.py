@@ -154,7 +154,7 @@ class VerdictDocument(_Part):
     statement: str
     species: str
     region: str | None
-    scope: str
+    scope: str | None
     sectors: list[str]
     of_region: str | None = Field(None, description="share: the region it is a share of")
     of_sectors: list[str] = Field([], description="share: the sectors it is a share of")

@@ -11,7 +11,8 @@ from itertools import combinations
 
 import numpy as np
 
-from monitor.compare.comparable import EQUAL, Statement, difference
+from monitor.compare.comparable import EQUAL, difference
+from monitor.compare.definitions import Statement
 from monitor.compare.verdict import Comparison
 from monitor.domain import Interval
 from monitor.inversion.table import ObservationTable

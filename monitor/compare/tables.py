@@ -21,11 +21,10 @@ from monitor.compare.comparable import (
     DECLARED,
     EQUAL,
     MISMATCH,
-    Estimand,
-    Statement,
     compare_definitions,
     difference,
 )
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.verdict import Comparison
 
 COMPARABLE, WITH_DECLARATIONS, NOT_COMPARABLE = "comparable", "declared", "not comparable"
@@ -200,6 +199,8 @@ def _definitions(
         basis="gas",
         inventory_year=int(str(row["year"])),
         adjustments=question.declared,
+        includes_respiration=False,  # no protocol of inventories counts breath
+        denominator="total",
         gwp=None if row["gwp"] == "unknown" else str(row["gwp"]),
         level=float(str(row["value"])) if reference is not None else None,
         names_our_region=False,

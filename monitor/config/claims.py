@@ -66,7 +66,7 @@ class ClaimSection(Model):
     sectors: tuple[str, ...] = ("*",)
     of_region: str | None = Field(None, description="share: the region that it is a share of")
     of_sectors: tuple[str, ...] = Field((), description="share: the sectors that it is a share of")
-    scope: Literal["territorial", "scope-1", "scope-1-2", "consumption"] = "territorial"
+    scope: Literal["territorial", "scope-1", "scope-1-2", "consumption"] | None = None
     period: tuple[Moment, Moment] | None = None
     epochs: tuple[str, ...] = Field(
         (), description="change: [from, to]; trend: three or more in order; a percentage is of the first"
@@ -95,11 +95,11 @@ class ClaimSection(Model):
     claimed_by: str = ""
     where: str = Field("", description='where it is written; "inventory <id>" ties it to that map')
     region_area_km2: Positive | None = Field(None, description="area the claimed number is about [km2]")
-    includes_biogenic: bool = False
-    includes_respiration: bool = Field(
-        False, description="whether the breath of people and livestock is in the number"
+    includes_biogenic: bool | None = None
+    includes_respiration: bool | None = Field(
+        None, description="whether the breath of people and livestock is in the number; asked of CO2"
     )
-    basis: Literal["gas", "carbon"] = "gas"
+    basis: Literal["gas", "carbon"] | None = None
     gwp: Literal["AR4", "AR5", "AR6"] | None = Field(
         None, description="co2e: the report whose warming potentials were used"
     )
@@ -110,8 +110,10 @@ class ClaimSection(Model):
     coverage: Fraction | None = Field(
         None, description="level of the stated uncertainty: 0.95, or 0.6827 for 1σ"
     )
-    denominator: Literal["total", "m2", "head", "gdp"] = Field(
-        "total", description="what the number is divided by"
+    denominator: Literal["total", "m2", "head", "gdp"] | None = Field(
+        None,
+        description="what the number is divided by; a percentage must say, of a level and an absolute trend"
+        " the unit does, of a share its whole",
     )
     base_year: int | None = Field(
         None, ge=1970, le=2100, description="year the percentage is of, where it says"
@@ -124,6 +126,12 @@ class ClaimSection(Model):
     def read_as(self) -> str:
         """The reading, said or not."""
         return self.reading or ("at least" if self.kind in _EPOCHS else "equal")
+
+    @property
+    def divided_by(self) -> str | None:
+        """The denominator, said or decided: by a unit of mass, or by what a share is a share of."""
+        decided = self.kind in ("level", "share") or self.unit == units.slope_unit(self.species)
+        return self.denominator or ("total" if decided else None)
 
     @model_validator(mode="after")
     def _complete(self) -> ClaimSection:
@@ -170,7 +178,7 @@ def _number(claim: ClaimSection) -> Iterator[Fault]:
 def _unit(claim: ClaimSection) -> Iterator[Fault]:
     if claim.kind == "source" and claim.species == "co2e":
         yield "species", "a source is of one gas"
-    if claim.unit is None or claim.denominator != "total":
+    if claim.unit is None or claim.denominator not in (None, "total"):
         return
     unit = claim.unit
     if claim.kind == "level":

@@ -203,17 +203,20 @@ def gate_rows(claim: ClaimSection) -> list[dict[str, Any]]:
     ]
 
 
+_INCLUDED = {True: "included", False: "excluded", None: None}
+
+
 def _said(claim: ClaimSection) -> Iterator[tuple[str, Any]]:
     yield "gas", claim.species
     yield "gwp", claim.gwp
     yield "scope", claim.scope
-    yield "biogenic part", "included" if claim.includes_biogenic else "excluded"
-    yield "respiration", "included" if claim.includes_respiration else "excluded"
+    yield "biogenic part", _INCLUDED[claim.includes_biogenic]
+    yield "respiration", _INCLUDED[claim.includes_respiration]
     yield "basis", claim.basis
     yield "region", claim.region_area_km2
     yield "unit", claim.unit
     yield "period", list(claim.epochs) or list(claim.period or ())
     yield "months", list(claim.months)
     yield "coverage", claim.coverage
-    yield "denominator", claim.denominator
+    yield "denominator", claim.divided_by
     yield "base", claim.base_year

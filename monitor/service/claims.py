@@ -13,7 +13,8 @@ import xarray as xr
 from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare.adjustments import adjustments_of
-from monitor.compare.comparable import Estimand, Statement, compare_definitions, declared_sd
+from monitor.compare.comparable import compare_definitions, declared_sd
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.forms import Trend
 from monitor.compare.information import information_at
 from monitor.compare.regions import region_area_km2, shared_area
@@ -298,7 +299,7 @@ def _statement(claim: ClaimSection, one: Solved, value: float) -> Statement:
         months=claim.months or None,
         uncertainty=claim.uncertainty,
         coverage=claim.coverage,
-        denominator=claim.denominator,
+        denominator=claim.divided_by,
         base_year=claim.base_year,
         level=value if claim.kind == "level" else None,
         overlap=shared_area(Region(claim.id, claim.polygons), ours) if claim.polygons else None,

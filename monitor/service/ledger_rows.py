@@ -15,7 +15,8 @@ from monitor import units
 from monitor.compare import claims as judging
 from monitor.compare import reconcile as ledger
 from monitor.compare.adjustments import WORDS, Adjustment, adjustments_of, declares
-from monitor.compare.comparable import MISMATCH, Estimand, Statement, compare_definitions, declared_sd
+from monitor.compare.comparable import MISMATCH, compare_definitions, declared_sd
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.ensemble import least_favourable, pool_choices
 from monitor.compare.regions import region_area_km2
 from monitor.compare.statistics import Estimate, scaled
@@ -185,6 +186,7 @@ def asked_of(
         inventory_year=years[0] if shared is None else shared,
         adjustments=adjustments_of(city.ledger.adjustments),
         months=months_of(dataset, epoch),
+        denominator="total",
     )
     return compare_definitions(statement, estimand)
 

@@ -66,10 +66,13 @@ def city_toml(geography: Geography, settings: TwinSettings) -> str:
 
 def claims_toml(geography: Geography, settings: TwinSettings) -> str:
     """The text of ``config/claims/twin.toml``."""
+    counted = {"scope": "territorial", "includes_biogenic": False, "includes_respiration": False}
     fossil = {
         "species": "co2",
         "sectors": list(FOSSIL),
         "epochs": ["base", "target"],
+        **counted,
+        "denominator": "total",
         "claimed_by": "City council",
         "adjustments": ["respiration: the twin's people do not breathe, none of it was put into its air"],
     }
@@ -109,6 +112,7 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
                 period=[str(start)[:10], str(end)[:10]],
                 value=1.5e6,
                 unit="t CO2 a-1",
+                **counted,
                 reading="equal",
                 tolerance=0.25,
                 region_area_km2=round(metro_km2 / 10.0, 1),

@@ -11,7 +11,7 @@ from monitor.calibration.network import KINDS
 from monitor.calibration.shares import share_claim
 from monitor.calibration.worlds import right_world, solve_stated
 from monitor.compare.claims import judge
-from monitor.compare.comparable import Estimand
+from monitor.compare.definitions import Estimand
 from monitor.compare.trends import realised_line
 
 DEFINITION = Estimand(

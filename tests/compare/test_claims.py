@@ -22,7 +22,7 @@ from monitor.compare.claims import (
     with_mismatch_time,
     without_station,
 )
-from monitor.compare.comparable import Estimand, Statement
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.ensemble import estimate_at
 from monitor.inversion import Correlation, FluxBlock, Posterior, solve
 
@@ -79,10 +79,14 @@ def with_truth(posterior, fields, rng=None):
     return replace(posterior, problem=replace(problem, table=replace(problem.table, value=values)))
 
 
+#: What a claim of CO2 has to say beside its place and number.
+TOLD = {"includes_respiration": False, "denominator": "total"}
+
+
 def claim(value=-0.25, reading="at least", width=0.125, kind="change", **definition):
     # the epochs are weeks of March and of April, and in one test a station short
     differ = ("months differ", "a station less") if kind == "change" else ()
-    stated = Statement("co2", "t CO2 a-1", "territorial", "r", None, False, "gas", None, differ)
+    stated = Statement("co2", "t CO2 a-1", "territorial", "r", None, False, "gas", None, differ, **TOLD)
     return ClaimText(
         "c", kind, "", "co2", "r", value, "1", reading, width, "", "", replace(stated, **definition)
     )

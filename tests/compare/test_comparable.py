@@ -11,13 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.compare.adjustments import WORDS, Adjustment, declares
-from monitor.compare.comparable import (
-    Estimand,
-    Statement,
-    compare_definitions,
-    declared_sd,
-    is_comparable,
-)
+from monitor.compare.comparable import compare_definitions, declared_sd, is_comparable
+from monitor.compare.definitions import Estimand, Statement
 from monitor.config.base import GateItem
 
 CLAIM = Statement(
@@ -30,6 +25,8 @@ CLAIM = Statement(
     basis="gas",
     inventory_year=None,
     adjustments=(),
+    includes_respiration=False,
+    denominator="total",
 )
 OURS = Estimand(
     species="co2",
@@ -53,6 +50,68 @@ def test_a_claim_about_the_same_thing_is_comparable_in_every_item():
     assert [i.item for i in items] == [
         "gas", "scope", "biogenic part", "respiration", "basis", "region", "unit", "hours",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("item", "field", "key"),
+    [
+        ("scope", "scope", 'scope = "territorial"'),
+        ("biogenic part", "includes_biogenic", "includes_biogenic = false or true"),
+        ("respiration", "includes_respiration", "includes_respiration = false or true"),
+        ("denominator", "denominator", 'denominator = "total"'),
+    ],
+)
+@pytest.mark.parametrize("is_level", [True, False])
+def test_what_a_claim_does_not_say_is_a_mismatch_that_says_what_to_write(item, field, key, is_level):
+    ours = replace(OURS, is_level=is_level)
+    (found,) = (i for i in compare_definitions(replace(CLAIM, **{field: None}), ours) if i.item == item)
+    assert found.status == "mismatch" and key in found.detail
+    assert status(item, ours=ours, **{field: None}, adjustments=(f"{item}: asked",)) == ("declared", True)
+
+
+@pytest.mark.parametrize(
+    ("unit", "stated", "expected"),
+    [
+        ("t CO2 a-1", None, "equal"),
+        ("t CO2 a-1", "gas", "equal"),
+        ("t CO2 a-1", "carbon", "mismatch"),
+        ("t C a-1", None, "equal"),
+        ("t C a-1", "carbon", "equal"),
+        ("t C a-1", "gas", "mismatch"),
+        ("kt", None, "mismatch"),
+        ("kt", "gas", "equal"),
+    ],
+)
+def test_the_unit_says_the_basis_and_the_claim_may_not_say_another(unit, stated, expected):
+    assert status("basis", unit=unit, basis=stated)[0] == expected
+
+
+@pytest.mark.parametrize("unit", [None, "1", "1 a-1"])
+def test_a_ratio_has_no_basis(unit):
+    ratio = replace(OURS, is_level=False)
+    assert {status("basis", ours=ratio, unit=unit, basis=basis)[0] for basis in (None, "gas", "carbon")} == {
+        "equal"
+    }
+
+
+def test_of_a_gas_that_nothing_living_matters_to_nothing_of_it_is_asked():
+    """Methane has waters and wetlands, but no breath; carbon monoxide has neither."""
+    asked = {}
+    for gas in ("co2", "ch4", "co"):
+        bare = replace(CLAIM, species=gas, includes_biogenic=None, includes_respiration=None)
+        found = compare_definitions(bare, replace(OURS, species=gas))
+        asked[gas] = {i.item: i.status for i in found if i.item in ("biogenic part", "respiration")}
+    assert asked == {
+        "co2": {"biogenic part": "mismatch", "respiration": "mismatch"},
+        "ch4": {"biogenic part": "mismatch"},
+        "co": {},
+    }
+    assert status(
+        "biogenic part", ours=replace(OURS, species="co"), species="co", includes_biogenic=True
+    ) == (
+        "mismatch",
+        False,
+    )
 
 
 def test_paris_the_commune_is_not_its_metropolitan_area():

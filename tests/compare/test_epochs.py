@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_worlds import interval, make_world
 
-from monitor.compare.comparable import Statement
+from monitor.compare.definitions import Statement
 from monitor.compare.epochs import compare_epochs
 from monitor.domain import Interval
 

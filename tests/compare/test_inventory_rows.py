@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from monitor.compare.adjustments import Adjustment
-from monitor.compare.comparable import MAGNITUDE_FACTOR, Estimand, Statement, compare_definitions
+from monitor.compare.comparable import MAGNITUDE_FACTOR, compare_definitions
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.tables import Question, hold_table, outcome_counts, reason_counts, territorial_totals
 from monitor.inventory import InventoryRow, inventory_table
 from monitor.plugins import ReadContext
@@ -147,6 +148,7 @@ def test_the_items_of_the_gate_are_those_of_a_claim_with_the_same_words():
     claim = Statement(
         species="co2e", unit="t CO2e a-1", scope="territorial", region="Exampel", area_km2=50.0,
         includes_biogenic=False, basis="gas", inventory_year=2019, adjustments=(), names_our_region=False,
+        includes_respiration=False, denominator="total",
     )  # fmt: skip
     own = ("amount", "place", "sector", "protocol", "arithmetic", "accounts")
     assert tuple(i for i in one.items if i.item not in own) == compare_definitions(claim, ILE_DE_FRANCE)

@@ -20,8 +20,8 @@ from monitor.compare.claims import (
     with_length,
     without_station,
 )
-from monitor.compare.comparable import Estimand, Statement
 from monitor.compare.confounding import correlations
+from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.estimator import Variant, answer, estimator
 from monitor.compare.forms import Trend
 from monitor.compare.plan import detectable_before
@@ -82,9 +82,13 @@ def with_truth(posterior, fields):
     return replace(posterior, problem=replace(problem, table=replace(problem.table, value=values)))
 
 
+#: What a claim of CO2 has to say beside its place and number.
+TOLD = {"includes_respiration": False, "denominator": "total"}
+
+
 def trend_claim(value=-0.02, width=0.01, **changes):
     differ = ("the months, hours and stations differ",)
-    stated = Statement("co2", "a-1", "territorial", "r", None, False, "gas", None, differ)
+    stated = Statement("co2", "a-1", "territorial", "r", None, False, "gas", None, differ, **TOLD)
     return ClaimText(
         "c", "trend", "", "co2", "r", value, "a-1", "at least", width, "", "", replace(stated, **changes)
     )

@@ -56,6 +56,21 @@ def test_every_kind_of_claim_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("claim", "total"),
+    [
+        (LEVEL, True), (SHARE, True), (TREND | {"unit": "t CO2 a-2"}, True),
+        (TREND, False), (CHANGE, False),
+    ],
+)  # fmt: skip
+def test_a_claim_says_nothing_that_it_was_not_given_but_what_its_unit_or_its_kind_decides(claim, total):
+    made = ClaimSection.model_validate({"id": "x", **claim})
+    unsaid = (made.scope, made.includes_biogenic, made.includes_respiration, made.basis, made.denominator)
+    assert unsaid == (None,) * 5
+    assert made.divided_by == ("total" if total else None)
+    assert ClaimSection.model_validate({"id": "x", **claim, "denominator": "head"}).divided_by == "head"
+
+
+@pytest.mark.parametrize(
     ("claim", "fault"),
     [
         (LEVEL | {"tolerance": None}, r"claim.0.tolerance: .*without a margin.*tolerance = 0.25"),

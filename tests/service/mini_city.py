@@ -71,6 +71,7 @@ schema_version = 1
 [[claim]]
 id = "map"
 kind = "level"
+scope = "territorial"
 statement = "The map is right"
 region = "window"
 species = "ch4"
@@ -89,6 +90,7 @@ schema_version = 1
 [[claim]]
 id = "level"
 kind = "level"
+scope = "territorial"
 statement = "The map is right"
 region = "window"
 species = "ch4"

@@ -63,15 +63,18 @@ BARE = (
     {"item": "biogenic part", "text": "nothing grows here"},
     {"item": "respiration", "text": "nobody breathes here"},
 )
+#: What a claim of CO2 has to say beside its place and number.
+TOLD = {"scope": "territorial", "includes_biogenic": False, "includes_respiration": False}
 CHANGE = {
     "id": "cut", "kind": "change", "statement": "cut by a fifth", "region": "west", "species": "co2",
     "epochs": ["base", "target"], "value": -0.2, "unit": "1", "margin": 0.1,
+    **TOLD, "denominator": "total",
     "adjustments": ["months: March and April", *BARE],
 }  # fmt: skip
 LEVEL = {
     "id": "level", "kind": "level", "statement": "this much", "region": "window", "species": "co2",
     "period": ["2023-04-08", "2023-04-20"], "months": [4], "value": 1e6, "unit": "t CO2 a-1",
-    "tolerance": 0.25, "adjustments": [*BARE],
+    "tolerance": 0.25, "adjustments": [*BARE], **TOLD,
 }  # fmt: skip
 SOURCE = {
     "id": "fire", "kind": "source", "statement": "a fire", "species": "co2", "lon_deg": 7.2, "lat_deg": 48.1,

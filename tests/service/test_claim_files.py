@@ -215,6 +215,8 @@ def test_a_declared_difference_brings_its_uncertainty(solved):
         (LEVEL_LATE, {"uncertainty": 0.1}, "coverage"),
         (LEVEL_LATE, {"denominator": "head", "unit": "t CO2 head-1 a-1"}, "denominator"),
         (CHANGE_LATE, {"base_year": 2005}, "base"),
+        (LEVEL_LATE, {"scope": None}, "scope"),
+        (CHANGE_LATE, {"denominator": None}, "denominator"),
         (LEVEL_LATE, {"region": "west", "polygons": [EAST]}, "region"),
         (LEVEL_LATE, {"where": "inventory one-traffic"}, "period"),
     ],
