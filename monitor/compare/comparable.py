@@ -28,6 +28,7 @@ LEAST_OVERLAP = 0.9
 #: Two inventories of one thing that are further apart than this factor count different things: of 172 totals
 #: of scope 1 that C40 and CDP state for one city and year, 170 are within a factor of 2.8.
 MAGNITUDE_FACTOR = 5.0
+_YEAR = tuple(range(1, 13))
 #: Coverage of one standard deviation of a normal distribution.
 ONE_SIGMA = 0.6827
 
@@ -237,19 +238,20 @@ def _period(statement: Statement, estimand: Estimand) -> Comparison | None:
 
 
 def _months(statement: Statement, estimand: Estimand) -> Comparison | None:
-    """Months matter for a level; in a change both epochs are held to the same ones elsewhere."""
-    if not estimand.is_level or not (estimand.months or statement.months):
+    """Every epoch must have seen the months that the claim speaks of: an autumn is not the year."""
+    if not (estimand.months or statement.months):
         return None
-    whole = tuple(range(1, 13))
-    claimed, sampled = set(statement.months or whole), set(estimand.months or whole)
-    if claimed == sampled:
-        return Comparison("months", EQUAL, _month_text(sampled))
-    detail = f"{_month_text(claimed)} claimed, {_month_text(sampled)} in the air"
+    claimed = _month_text(statement.months or _YEAR)
+    sampled = list(dict.fromkeys(map(_month_text, estimand.months or (_YEAR,))))
+    if sampled == [claimed]:
+        return Comparison("months", EQUAL, claimed)
+    detail = f"{claimed} claimed, {', or '.join(sampled)} in the air"
     return difference(statement, "months", detail)
 
 
-def _month_text(months: set[int]) -> str:
-    return "whole years" if len(months) == 12 else "months " + ", ".join(map(str, sorted(months)))
+def _month_text(months: Iterable[int]) -> str:
+    found = sorted(set(months))
+    return "whole years" if len(found) == 12 else "months " + ", ".join(map(str, found))
 
 
 def _hours(statement: Statement, estimand: Estimand) -> Comparison:

@@ -67,8 +67,8 @@ class Estimand:
     region_area_km2
         Area of the region; `None` when the region is drawn to whatever the claim is about.
     years, months
-        Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12),
-        empty when they are all there or not known.
+        Years of the air, empty when they are those of whatever the claim is about; months sampled (1 … 12) in
+        each epoch, empty when they are all there or not known.
     biogenic_in_block, respiration_in_block
         Whether these are in the total.  `None`: nothing in the state tells them apart; they are a difference
         then that somebody must declare.  Respiration is asked of gases that it matters to.
@@ -99,7 +99,7 @@ class Estimand:
     day_factors: bool = False
     gwp: str | None = None
     respiration_in_block: bool | None = None
-    months: tuple[int, ...] = ()
+    months: tuple[tuple[int, ...], ...] = ()
     base_years: tuple[int, ...] = ()
     scales: tuple[str, ...] = ()
     denominator: str = "total"

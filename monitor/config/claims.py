@@ -103,7 +103,9 @@ class ClaimSection(Model):
     gwp: Literal["AR4", "AR5", "AR6"] | None = Field(
         None, description="co2e: the report whose warming potentials were used"
     )
-    months: tuple[int, ...] = Field((), description="calendar months the number is about; all if empty")
+    months: tuple[int, ...] = Field(
+        (), description="calendar months the number is about, of whatever kind it is; all if empty"
+    )
     uncertainty: Positive | None = Field(
         None, description="half-width stated with the number, as a fraction of it"
     )

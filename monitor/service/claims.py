@@ -365,10 +365,11 @@ def _region(claim: ClaimSection, city: CityConfig) -> Region:
     return next((r.as_domain() for r in city.region if r.id == claim.region), Region("window", ()))
 
 
-def months_sampled(table: ObservationTable, epochs: Sequence[Interval]) -> tuple[int, ...]:
-    """The calendar months (1 … 12) with observations in the intervals; a month without is not sampled."""
+def months_sampled(table: ObservationTable, epochs: Sequence[Interval]) -> tuple[tuple[int, ...], ...]:
+    """The calendar months (1 … 12) with observations, of each interval that has any."""
     seen = [table.start[(table.start >= e.start64) & (table.start < e.end64)] for e in epochs]
-    return tuple(sorted({int(m) % 12 + 1 for m in np.concatenate(seen).astype("M8[M]").astype(int)}))
+    months = [sorted({int(m) % 12 + 1 for m in one.astype("M8[M]").astype(int)}) for one in seen]
+    return tuple(tuple(found) for found in months if found)
 
 
 def _last_year(epoch: Interval) -> int:

@@ -73,6 +73,7 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
         "epochs": ["base", "target"],
         **counted,
         "denominator": "total",
+        "months": _months(settings),
         "claimed_by": "City council",
         "adjustments": ["respiration: the twin's people do not breathe, none of it was put into its air"],
     }
@@ -121,6 +122,12 @@ def claims_toml(geography: Geography, settings: TwinSettings) -> str:
             ),
         ]
     )
+
+
+def _months(settings: TwinSettings) -> list[int]:
+    """The calendar months of an epoch: a cut between two autumns is a cut of autumns."""
+    days = settings.starts["target"] + np.arange(settings.days) * np.timedelta64(1, "D")
+    return sorted({int(month) % 12 + 1 for month in days.astype("M8[M]").astype(int)})
 
 
 def _station(site: Site) -> str:

@@ -228,8 +228,27 @@ def test_a_year_that_nobody_claimed_is_not_asked():
 
 
 def test_a_yearly_total_is_about_all_months():
-    assert status("months", ours=replace(OURS, months=(9,))) == ("mismatch", False)
-    assert status("months", ours=replace(OURS, months=(9,)), months=(9,)) == ("equal", True)
+    assert status("months", ours=replace(OURS, months=((9,),))) == ("mismatch", False)
+    assert status("months", ours=replace(OURS, months=((9,),)), months=(9,)) == ("equal", True)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "sampled", "expected"),
+    [
+        (None, ((10, 11), (10, 11)), "mismatch"),
+        (tuple(range(1, 13)), ((10, 11), (10, 11)), "mismatch"),
+        ((10, 11), ((10, 11), (10, 11)), "equal"),
+        ((10, 11), ((10, 11), (10, 11, 12)), "mismatch"),
+        ((10, 11), ((11,), (10, 11)), "mismatch"),
+        (None, (tuple(range(1, 13)),) * 3, "equal"),
+    ],
+)
+def test_a_change_is_about_the_months_that_every_epoch_has_seen(claimed, sampled, expected):
+    """However few of the observations lie in another month."""
+    change = replace(OURS, is_level=False, months=sampled)
+    assert status("months", ours=change, months=claimed)[0] == expected
+    season = ("months: autumn stands for the year",)
+    assert status("months", ours=change, months=claimed, adjustments=season)[1]
 
 
 @pytest.mark.parametrize("scope", ["scope-1-2", "consumption"])
@@ -314,7 +333,7 @@ def test_uncertainties_of_adjustments_add_as_independent(sds):
         ("gwp", {}, {"species": "co2e"}, "gwp taken as AR4"),
         ("gwp", {"gwp": "AR5"}, {"species": "co2e", "gwp": "AR4"}, "gwp AR4 to AR5 by the shares of gases"),
         ("respiration", {"respiration_in_block": True}, {}, "respiration is 6 %"),
-        ("months", {"months": (7, 8)}, {}, "months: the year held against July and August"),
+        ("months", {"months": ((7, 8),)}, {}, "months: the year held against July and August"),
         ("months", {}, {"months": (7, 8)}, "month factors of the profile"),
         ("coverage", {}, {"uncertainty": 0.1}, "coverage taken as 1σ"),
         ("denominator", {}, {"denominator": "m2"}, "denominator: multiplied by the area"),
@@ -340,8 +359,8 @@ def test_each_item_is_equal_declared_or_a_mismatch(item, ours, changes, word):
     [
         ("gwp", {"gwp": "AR5"}, {"species": "co2e", "gwp": "AR5"}),
         ("respiration", {"respiration_in_block": False}, {}),
-        ("months", {"months": tuple(range(1, 13))}, {}),
-        ("months", {"months": (7, 8)}, {"months": (8, 7)}),
+        ("months", {"months": (tuple(range(1, 13)),)}, {}),
+        ("months", {"months": ((7, 8),)}, {"months": (8, 7)}),
         ("coverage", {}, {"uncertainty": 0.1, "coverage": 0.95}),
         ("denominator", {"denominator": "m2"}, {"denominator": "m2"}),
         ("base", {"is_level": False, "base_years": (2010,)}, {"base_year": 2010}),

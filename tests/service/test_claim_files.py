@@ -244,6 +244,28 @@ def test_a_yearly_total_against_days_of_april_is_not_comparable(solved):
     assert why["item"] == "months" and why["detail"] == "whole years claimed, months 4 in the air"
 
 
+def test_a_change_of_years_is_not_seen_in_days_of_spring_unless_the_claim_says_so(solved):
+    """March and April were sampled, each in an epoch of its own: no list of months is that of both."""
+    bare = CHANGE_LATE | {"adjustments": [*BARE, {"item": "epochs: months", "text": "March, then April"}]}
+    for stated, said in (([], "whole years"), ([3, 4], "months 3, 4"), ([3], "months 3")):
+        found = judged(solved, bare | {"months": stated})["cut"]
+        (why,) = [c for c in found["comparability"] if c["status"] == "mismatch"]
+        assert why["detail"] == f"{said} claimed, months 3, or months 4 in the air"
+    season = {"item": "months", "text": "the cut is taken to be even over the year", "relative_sd": 0.1}
+    plain, wide = (
+        judged(solved, bare | {"adjustments": [*bare["adjustments"], season | {"relative_sd": sd}]})["cut"]
+        for sd in (0.0, 0.1)
+    )
+    assert plain["verdict"] != "not comparable" and wide["sigma"] > plain["sigma"]
+
+
+def test_a_share_of_a_year_is_not_seen_in_april(solved):
+    share = LEVEL_LATE | {"kind": "share", "value": 0.5, "unit": "1", "region": "west", "of_region": "window"}
+    april, year = (judged(solved, share | {"months": months})["level"] for months in ([4], []))
+    assert april["verdict"] != "not comparable"
+    assert [c["item"] for c in year["comparability"] if c["status"] == "mismatch"] == ["months"]
+
+
 def test_vegetation_and_breath_that_no_block_holds_are_not_taken_to_be_none_unless_somebody_says_so(solved):
     found = judged(solved, LEVEL_LATE | {"adjustments": []})["level"]
     assert found["verdict"] == "not comparable" and found["estimate"] is None
@@ -283,4 +305,4 @@ def test_a_month_without_observations_is_not_sampled(solved, lost, months):
     start = np.arange("2023-11-15", "2024-03-01", dtype="M8[D]").astype("M8[s]")
     kept = start[~np.isin(start.astype("M8[M]").astype(int) % 12 + 1, lost)]
     table = replace(solved.main.problem.table, start=kept)
-    assert months_sampled(table, (epoch,)) == months
+    assert months_sampled(table, (epoch,)) == (months,)
