@@ -29,8 +29,6 @@ LEAST_OVERLAP = 0.9
 #: of scope 1 that C40 and CDP state for one city and year, 170 are within a factor of 2.8.
 MAGNITUDE_FACTOR = 5.0
 _YEAR = tuple(range(1, 13))
-#: Coverage of one standard deviation of a normal distribution.
-ONE_SIGMA = 0.6827
 
 
 def compare_definitions(statement: Statement, estimand: Estimand) -> tuple[Comparison, ...]:
@@ -268,17 +266,18 @@ def _hours(statement: Statement, estimand: Estimand) -> Comparison:
 
 
 def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:
+    """What is judged is the claimed number, with the width that the claim itself grants it."""
     if statement.uncertainty is None:
         return None
     if statement.coverage is None:
         detail = f"± {statement.uncertainty:.0%} is stated without its level (1σ or 95 %)"
         return difference(statement, "coverage", detail)
     detail = f"± {statement.uncertainty:.0%} at a level of {statement.coverage:.1%}"
-    if abs(statement.coverage - 0.95) < 0.005:
-        return Comparison("coverage", EQUAL, detail)
-    if 0 < statement.coverage < 1:
-        return Comparison("coverage", DECLARED, f"{detail}, carried to 95 % as a normal error")
-    return Comparison("coverage", MISMATCH, f"{detail}, which is no probability")
+    if not 0 < statement.coverage < 1:
+        return Comparison("coverage", MISMATCH, f"{detail}, which is no probability")
+    same = abs(statement.coverage - 0.95) < 0.005
+    text = f"{detail}, as stated; it does not enter: the number is what is judged"
+    return Comparison("coverage", EQUAL if same else DECLARED, text)
 
 
 def _denominator(statement: Statement, estimand: Estimand) -> Comparison | None:

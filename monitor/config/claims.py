@@ -107,7 +107,8 @@ class ClaimSection(Model):
         (), description="calendar months the number is about, of whatever kind it is; all if empty"
     )
     uncertainty: Positive | None = Field(
-        None, description="half-width stated with the number, as a fraction of it"
+        None,
+        description="half-width stated with the number, as a fraction of it; shown, not used",
     )
     coverage: Fraction | None = Field(
         None, description="level of the stated uncertainty: 0.95, or 0.6827 for 1σ"

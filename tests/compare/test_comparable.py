@@ -374,8 +374,16 @@ def test_what_agrees_is_equal(item, ours, changes):
     assert status(item, ours=replace(OURS, **ours), **changes)[0] == "equal"
 
 
-def test_one_sigma_is_carried_to_95_percent_and_said():
-    assert status("coverage", uncertainty=0.1, coverage=0.6827) == ("declared", True)
+@pytest.mark.parametrize(("coverage", "expected"), [(0.95, "equal"), (0.6827, "declared")])
+def test_the_uncertainty_stated_with_a_number_is_shown_and_does_not_enter(coverage, expected):
+    said = replace(CLAIM, uncertainty=0.1, coverage=coverage)
+    (found,) = (i for i in compare_definitions(said, OURS) if i.item == "coverage")
+    assert found.status == expected
+    assert "it does not enter" in found.detail and "carried" not in found.detail
+    assert declared_sd(compare_definitions(said, OURS)) == 0
+
+
+def test_a_coverage_is_a_probability():
     assert status("coverage", uncertainty=0.1, coverage=2.0) == ("mismatch", False)
 
 
