@@ -136,8 +136,12 @@ def _untold(
     detail = f"no block holds {what} in the estimate"
     if estimand.terms_listed and included is False:
         return Comparison(item, DECLARED, f"{detail}, and listed among the terms")
-    found = difference(statement, item, detail)
-    remedy = f'give them a [[block]], or declare adjustments = [{{ item = "{item}", text = "…" }}]'
+    return _or_declare(difference(statement, item, detail), "give them a [[block]], or ")
+
+
+def _or_declare(found: Comparison, instead: str = "") -> Comparison:
+    """A mismatch with what may be written for it."""
+    remedy = f'{instead}declare adjustments = [{{ item = "{found.item}", text = "…" }}]'
     return found if found.status == DECLARED else replace(found, detail=f"{found.detail}; {remedy}")
 
 
@@ -253,16 +257,30 @@ def _month_text(months: Iterable[int]) -> str:
 
 
 def _hours(statement: Statement, estimand: Estimand) -> Comparison:
+    """Some hours speak for the day through its cycle: a level needs its size, a ratio that it is the same."""
     if estimand.hours == "all hours":
         return Comparison("hours", EQUAL, "all hours of the day")
     if not estimand.is_level:
-        text = f"{estimand.hours} in both epochs; the cycle of the day is taken as unchanged"
-        return Comparison("hours", EQUAL, text)
-    if estimand.day_factors:
-        text = f"{estimand.hours}; carried to the whole day by the declared factors of the hour"
-        return Comparison("hours", DECLARED, text)
-    detail = f"{estimand.hours} against the whole day, without factors of the hour"
-    return difference(statement, "hours", detail)
+        detail = (
+            f"{estimand.hours} only, which do not see whether the cycle of the day is the same throughout"
+        )
+        return _or_declare(difference(statement, "hours", detail))
+    if estimand.day_factors and estimand.day_factors_sd:
+        carried = Adjustment("carried to the whole day by the factors of the hour", estimand.day_factors_sd)
+        text = f"{estimand.hours}; {_with_sd(carried)}"
+        return Comparison("hours", DECLARED, text, carried.relative_sd)
+    why = (
+        "which do not say how uncertain they are: hour_factors_sd"
+        if estimand.day_factors
+        else "of which none"
+    )
+    found = difference(
+        statement, "hours", f"{estimand.hours} against the whole day by factors of the hour, {why}"
+    )
+    if found.status == DECLARED and not found.relative_sd:
+        unsized = f"{found.detail}, which does not say how uncertain it is (relative_sd)"
+        return Comparison("hours", MISMATCH, unsized)
+    return found
 
 
 def _coverage(statement: Statement, estimand: Estimand) -> Comparison | None:

@@ -72,8 +72,9 @@ class Estimand:
     biogenic_in_block, respiration_in_block
         Whether these are in the total.  `None`: nothing in the state tells them apart; they are a difference
         then that somebody must declare.  Respiration is asked of gases that it matters to.
-    hours, day_factors
-        Hours used; whether the hours not sampled follow declared factors.
+    hours, day_factors, day_factors_sd
+        Hours used; whether the hours not sampled follow declared factors, and the relative 1σ of the day's
+        total so carried; `None` where it is not stated.
     is_level
         A total, or (false) a change.
     base_years
@@ -97,6 +98,7 @@ class Estimand:
     hours: str
     is_level: bool
     day_factors: bool = False
+    day_factors_sd: float | None = None
     gwp: str | None = None
     respiration_in_block: bool | None = None
     months: tuple[tuple[int, ...], ...] = ()

@@ -191,6 +191,11 @@ class FluxBlockSection(Model):
     hour_factors: tuple[NonNegative, ...] = Field(
         (), description="24 factors of the local hour, mean 1; absent: constant or as in the file"
     )
+    hour_factors_sd: Positive | None = Field(
+        None,
+        description="1σ of a day's total carried from the hours used by the factors, as a fraction of it;"
+        " a level that rests on some hours needs it",
+    )
     length_log_sd: NonNegative = Field(
         0.3, description="how far the data may move the length (1σ of its logarithm); 0 holds it fixed"
     )
@@ -439,6 +444,11 @@ class CityConfig(Model):
             f"block '{b.name}': hour_factors needs 24 values, found {len(b.hour_factors)}"
             for b in self.block
             if len(b.hour_factors) not in (0, 24)
+        ]
+        faults += [
+            f"block '{b.name}': hour_factors_sd is of hour_factors, which it has not"
+            for b in self.block
+            if b.hour_factors_sd is not None and not b.hour_factors
         ]
         regions = {r.id for r in self.region}
         faults += [

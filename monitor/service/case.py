@@ -106,7 +106,7 @@ def assumptions(city: CityConfig, species: str, local_hours: tuple[int, int]) ->
 
 def _flux_block(block: FluxBlockSection) -> FluxBlock:
     # the maps handed over hold the sectors of the block already, summed
-    stated = block.model_dump(exclude={"species", "sectors"})
+    stated = block.model_dump(exclude={"species", "sectors", "hour_factors_sd"})
     correlation = Correlation(**{name: stated.pop(name) for name in _CORRELATION})
     return FluxBlock(**stated, correlation=correlation)
 

@@ -310,6 +310,7 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
     case = one.case
     block = _block_of(claim, claim.sectors, case)
     known, name = _known_level(claim, one, block)
+    section = next(b for b in _cell_blocks(case) if b.name == block)
     return Estimand(
         species=case.species,
         region_area_km2=region_area_km2(_region(claim, case.city), case.grid),
@@ -318,7 +319,8 @@ def _estimand(claim: ClaimSection, one: Solved, epochs: tuple[Interval, ...]) ->
         respiration_in_block=respiration_in(block, case),
         hours=one.variants[0].name,
         is_level=claim.kind == "level",
-        day_factors=any(b.hour_factors for b in _cell_blocks(case) if b.name == block),
+        day_factors=bool(section.hour_factors),
+        day_factors_sd=section.hour_factors_sd,
         months=months_sampled(one.main.problem.table, epochs),
         base_years=tuple(sorted({epochs[0].start.year, _last_year(epochs[0])})) if claim.epochs else (),
         scales=case.scales,

@@ -151,6 +151,7 @@ def _weight_of_times(flux: xr.Dataset, epoch: Interval) -> np.ndarray:
 def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Estimand:
     """What the air's total of a region, block and epoch is, for the gate; its terms stand in the same row."""
     city, species = solved.case.city, solved.case.species
+    own = next(b for b in city.block if b.name == block and b.species == species)
     section = next(r for r in [*(r.as_domain() for r in city.region), Region(region, ())] if r.id == region)
     return Estimand(
         species=species,
@@ -162,7 +163,8 @@ def estimand_of(solved: Solved, region: str, epoch: Interval, block: str) -> Est
         hours=solved.variants[0].name,
         is_level=True,
         months=months_sampled(solved.main.problem.table, (epoch,)),
-        day_factors=any(b.hour_factors for b in city.block if b.name == block and b.species == species),
+        day_factors=bool(own.hour_factors),
+        day_factors_sd=own.hour_factors_sd,
     )
 
 

@@ -285,12 +285,31 @@ def test_a_change_has_no_unit_and_no_year_to_compare():
     assert is_comparable(items)
 
 
-def test_a_few_hours_speak_for_the_day_only_by_declared_factors():
-    afternoon = replace(OURS, hours="12-17 h")
-    assert status("hours", ours=afternoon) == ("mismatch", False)
-    assert status("hours", ours=replace(afternoon, day_factors=True)) == ("declared", True)
-    assert status("hours", ours=afternoon, adjustments=("afternoon hours only",)) == ("declared", True)
-    assert status("hours", ours=replace(afternoon, is_level=False)) == ("equal", True)
+AFTERNOON = replace(OURS, hours="12-17 h")
+
+
+def test_a_few_hours_speak_for_the_day_only_with_the_uncertainty_of_its_cycle():
+    assert status("hours", ours=AFTERNOON) == ("mismatch", False)
+    bare = replace(AFTERNOON, day_factors=True)
+    items = {i.item: i for i in compare_definitions(CLAIM, bare)}
+    assert items["hours"].status == "mismatch" and "hour_factors_sd" in items["hours"].detail
+    sized = compare_definitions(CLAIM, replace(bare, day_factors_sd=0.2))
+    assert is_comparable(sized) and declared_sd(sized) == 0.2
+    assert "(± 20.0%, 1σ)" in {i.item: i.detail for i in sized}["hours"]
+
+
+def test_a_claim_that_declares_the_hours_of_a_level_says_how_uncertain_that_is():
+    assert status("hours", ours=AFTERNOON, adjustments=("afternoon hours only",)) == ("mismatch", False)
+    sized = replace(CLAIM, adjustments=(Adjustment("afternoon hours only", 0.1),))
+    assert declared_sd(compare_definitions(sized, AFTERNOON)) == 0.1
+
+
+def test_that_the_cycle_of_the_day_did_not_change_is_declared_and_not_taken_as_equal():
+    change = replace(AFTERNOON, is_level=False, day_factors=True, day_factors_sd=0.2)
+    assert status("hours", ours=change) == ("mismatch", False)
+    same = (Adjustment("the cycle of the day is the same", item="hours"),)
+    assert status("hours", ours=change, adjustments=same) == ("declared", True)
+    assert status("hours", ours=replace(OURS, is_level=False)) == ("equal", True)
 
 
 def test_every_declaration_is_carried_to_the_page():

@@ -259,6 +259,21 @@ def test_a_change_of_years_is_not_seen_in_days_of_spring_unless_the_claim_says_s
     assert plain["verdict"] != "not comparable" and wide["sigma"] > plain["sigma"]
 
 
+def test_a_level_of_some_hours_is_as_uncertain_as_the_cycle_of_the_day(data):
+    """Unstated it is not comparable, stated it is in the interval; of a change the claim declares it."""
+    found = {}
+    for sd in (None, 0.01, 0.3):
+        even = {**CITY["block"][0], "hour_factors": [1.0] * 24, "hour_factors_sd": sd}
+        part = city(selection={"local_hours": [9, 18]}, block=[even])
+        found[sd] = judged(solve_case(build_case(part, "co2", WHOLE, data)), LEVEL_LATE, CHANGE_LATE)
+    (why,) = [c for c in found[None]["level"]["comparability"] if c["status"] == "mismatch"]
+    assert why["item"] == "hours" and "hour_factors_sd" in why["detail"]
+    narrow, wide = found[0.01]["level"], found[0.3]["level"]
+    assert wide["sigma"] >= np.hypot(narrow["sigma"], 0.28 * abs(narrow["estimate"]))
+    (why,) = [c for c in found[0.3]["cut"]["comparability"] if c["status"] == "mismatch"]
+    assert why["item"] == "hours" and 'item = "hours"' in why["detail"]
+
+
 def test_a_share_of_a_year_is_not_seen_in_april(solved):
     share = LEVEL_LATE | {"kind": "share", "value": 0.5, "unit": "1", "region": "west", "of_region": "window"}
     april, year = (judged(solved, share | {"months": months})["level"] for months in ([4], []))
