@@ -93,6 +93,7 @@ statement = "The inventory's total is right to a quarter"
 region = "{id}"
 species = "co2"
 period = [2025-01-01, 2025-03-01]
+# months = [1, 2]            # if the number is of these months; without it, it is of whole years
 value = 1.0e6
 unit = "t CO2 a-1"
 scope = "territorial"        # what it counts; the air sees what is emitted inside the region, scope 1
