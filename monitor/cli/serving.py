@@ -56,7 +56,7 @@ def serve(config: Path, cities: tuple[str, ...], once: bool, ticks: int | None, 
 
 def _summary(tick: Tick) -> list[str]:
     """What a single tick did, a line for each thing that is not as it should be."""
-    counts = (("done", tick.done), ("failed", tick.failed), ("waiting for data", tick.waiting))
+    counts = (("done", tick.done), ("failed", tick.failed), ("waiting", tick.waiting))
     lines = [", ".join(f"{len(found)} {word}" for word, found in counts) + " (intervals)"]
     lines += [f"{city}: {interval or 'plan'} failed: {reason}" for city, interval, reason in tick.failed]
     lines += [f"{city}: {error['source']}: {error['what']} ({error['file']})" for city, error in tick.refused]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -156,6 +156,36 @@ def ensure_sufficient(city: CityConfig, inputs: Inputs) -> list[str]:
         raise _nothing("footprints", [source.id for source in maps], inputs.window)
     with_data = {source for source, _ in have}
     return [f"source '{s.id}' has no data in {inputs.window}" for s in city.source if s.id not in with_data]
+
+
+def ensure_maps_reach(archive: Archive, city: CityConfig, inputs: Inputs) -> None:
+    """Raise `MissingInputError` when a map of several times ends before the last day that is to be inverted.
+
+    Files of one map follow each other in time, so it ends with the last of them.
+    """
+    last = max((_last_day(city, inputs, gas) for gas in city.city.species), default="")
+    for section in city.inventory:
+        same = [i for i in city.inventory if (i.map_id, i.sector) == (section.map_id, section.sector)]
+        records = [archive.current(flux_key(city.city.id, i.id)) for i in same]
+        ends = [record.valid.end for record in records if record is not None and record.valid is not None]
+        if section.role != "prior" or len(ends) < len(same) or not last:
+            continue  # a single time is taken as constant
+        if max(ends) <= datetime.fromisoformat(last):
+            paths = ", ".join(i.path for i in same)
+            raise MissingInputError(
+                f"the map of inventory '{section.id}' has run out",
+                expected=f"fluxes of {last}, the last day with data",
+                found=f"none after {iso_z(max(ends))} in {paths}",
+                where=city.city.id,
+                remedy="put a file that goes on at that path, or add an [[inventory]] of the same `map`",
+            )
+
+
+def _last_day(city: CityConfig, inputs: Inputs, gas: str) -> str:
+    """The last day with observations of the gas and footprints, that an inversion uses; empty without any."""
+    used = [inputs.days.get(source.id, {}) for source in city.source if source.role == "inversion"]
+    seen, mapped = (frozenset[str]().union(*(days.get(g, ()) for days in used)) for g in (gas, FOOTPRINTS))
+    return max(seen & mapped, default="")
 
 
 def _nothing(what: str, sources: list[str], window: Interval) -> MissingInputError:

@@ -18,7 +18,7 @@ from monitor.ingest.sources import is_settled, poll
 from monitor.service import intake as files
 from monitor.service import months as calendar
 from monitor.service.entries import read_sheets
-from monitor.service.inputs import ensure_sufficient, find_inputs, window_of
+from monitor.service.inputs import ensure_maps_reach, ensure_sufficient, find_inputs, window_of
 from monitor.service.ledger import ABANDONED, UNKNOWN_DIGEST, Ledger, LedgerRow, StepKey, process_owner
 from monitor.service.pipeline import is_done, run_interval
 from monitor.service.release import release_key
@@ -112,7 +112,9 @@ def _sorted_out(
         inputs = find_inputs(archive, city, claims, interval, window, sheets=sheets)
         try:
             # an answer for an interval needs data of the interval, not of the window alone
-            ensure_sufficient(city, find_inputs(archive, city, claims, interval, interval, sheets=sheets))
+            own = find_inputs(archive, city, claims, interval, interval, sheets=sheets)
+            ensure_sufficient(city, own)
+            ensure_maps_reach(archive, city, own)
         except MissingInputError as error:
             waiting.append((interval, str(error)))
             continue

@@ -184,14 +184,17 @@ def _tick_city(service: Service, city: str, stop: Stop, report: Report) -> Tick:
     for failure in plan["failures"]:
         report("file refused", {"city": city, **failure})
     codes = [int(failure["exit_code"]) for failure in plan["failures"]]
-    done, failed = [], []
+    done, failed, held = [], [], []
     for start, end in plan["due"]:
         if stop.event.is_set():
             break
         interval = Interval.parse(start, end)
         job = service.job("run", city, now) | {"interval": [start, end]}
         answer = _attempt(service, job, city, interval, stop)
-        if isinstance(answer, WorkerError):
+        if isinstance(answer, WorkerError) and answer.status == LockedError.exit_code:
+            held.append((city, interval, redact(str(answer))))
+            codes.append(answer.status)
+        elif isinstance(answer, WorkerError):
             reason = redact(str(answer))
             report("interval failed", {"city": city, "interval": str(interval), "reason": reason})
             failed.append((city, interval, reason))
@@ -204,7 +207,7 @@ def _tick_city(service: Service, city: str, stop: Stop, report: Report) -> Tick:
     return Tick(
         tuple(done),
         tuple(failed),
-        tuple((city, Interval.parse(*item["interval"]), item["reason"]) for item in plan["waiting"]),
+        (*held, *((city, Interval.parse(*item["interval"]), item["reason"]) for item in plan["waiting"])),
         tuple((city, failure) for failure in plan["failures"]),
         tuple((city, text) for text in plan["missing"]),
         tuple(codes),
@@ -219,6 +222,8 @@ def _attempt(
         answer: dict[str, Any] = service.work(job, service.limits, stop=stop.at_once)
         return answer
     except WorkerError as error:
+        if error.status == LockedError.exit_code:  # it held nothing, and who holds it may yet finish
+            return error
         _give_back(service, city, interval, error.pid, redact(str(error)))
         return error
 

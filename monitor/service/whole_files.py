@@ -11,6 +11,7 @@ import xarray as xr
 
 from monitor.archive import Archive
 from monitor.config import CityConfig, InventorySection, TableSection
+from monitor.domain import Interval, iso_z
 from monitor.errors import ConfigError, InputError, MissingInputError
 from monitor.ingest import list_files
 from monitor.ingest.plausible import ensure_plausible_flux
@@ -70,8 +71,16 @@ def _take_whole(
         dataset = read(path)
     except InputError as error:
         return Intake(failures=(Failure(owner, path, error),), refused=(FileNote(whole.scope, file),))
-    entry = Entry(whole.key, whole.key.split("/")[0], dataset, None, (file.sha256,))
+    entry = Entry(whole.key, whole.key.split("/")[0], dataset, _validity(dataset), (file.sha256,))
     return Intake(entries=(entry,), notes=(FileNote(whole.scope, file, (whole.key,)),))
+
+
+def _validity(dataset: xr.Dataset) -> Interval | None:
+    """The time that a map of several times covers; none of a single time, which is constant, or a table."""
+    if dataset.sizes.get("time", 1) < 2:
+        return None
+    bounds = dataset["time_bnds"].values
+    return Interval.parse(iso_z(bounds.min()), iso_z(bounds.max()))
 
 
 def _only_gas(city: CityConfig) -> str | None:

@@ -199,14 +199,14 @@ class MiniCity:
             file.setncatts({"species": "inert", "model": "TEST", "site": "ONE", "inlet_height": "100magl"})
         return path
 
-    def inventory(self, flux: float = 1e-8) -> Path:
-        """An OpenGHG flux file."""
+    def inventory(self, flux: float = 1e-8, *, hours: int = 1) -> Path:
+        """An OpenGHG flux file: of one time, or hour by hour from the beginning of 2020."""
         path = self.data / "inventories" / "map.nc"
         with netCDF4.Dataset(path, "w") as file:
             _axes(file, LON)
-            _time(file, "2020-01-01", 1, {"notes": "Start of time period"})
+            _time(file, "2020-01-01", hours, {"notes": "Start of time period"})
             field = file.createVariable("flux", "f4", ("lat", "lon", "time"))
-            field[:] = np.full((LAT.size, LON.size, 1), flux)
+            field[:] = np.full((LAT.size, LON.size, hours), flux)
             field.units = "mol/m2/s"
             file.setncatts({"species": "ch4", "source": "all", "title": "A map"})
         return path

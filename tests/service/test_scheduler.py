@@ -178,6 +178,39 @@ def test_an_interval_waits_for_its_latency_and_its_data(mini):
     assert "no footprints" in reason
 
 
+def test_an_interval_waits_for_a_map_that_has_run_out(mini):
+    mini.inventory(hours=24 * 7)  # to the end of 2020-01-07
+    feed(mini, "2020-01-06")
+    feed(mini, "2020-01-08")
+    mini.check("2020-01-06")
+    service = service_here(mini, Clock("2020-01-10T07:00"))
+    result = tick(service)
+    assert [interval for _, interval in result.done] == intervals_of("2020-01-06")
+    ((_, interval, reason),) = result.waiting
+    assert interval == intervals_of("2020-01-08")[0] and result.failed == () and result.exit_code == 75
+    for words in ("inventory 'map' has run out", "2020-01-08T00:00:00Z in inventories/map.nc", "what to do"):
+        assert words in reason
+    mini.inventory(hours=24 * 10)
+    assert intervals_of("2020-01-08")[0] in [interval for _, interval in tick(service).done]
+
+
+def test_an_interval_that_another_process_still_works_at_waits_and_has_not_failed(mini):
+    feed(mini, "2020-01-06")
+    clock = Clock("2020-01-08T07:00")
+    held = LockedError("somebody else is at work", found="held by here/2/abc until 8 o'clock")
+
+    def work(job, limits, *, stop):
+        if job["job"] == "plan":
+            return work_here(job, limits, stop=stop)
+        raise WorkerError(held.what, pid=1, status=held.exit_code, found=held.found)
+
+    result = tick(replace(service_here(mini, clock), work=work))
+    assert result.failed == () and result.exit_code == 75
+    assert "somebody else is at work" in result.waiting[0][2]
+    assert [row for row in rows_of(mini) if row.status == "failed"] == []
+    assert len(tick(service_here(mini, clock)).done) == 1
+
+
 def test_a_bad_file_is_quarantined_once_and_the_others_go_on(mini):
     feed(mini, "2020-01-06")
     (mini.data / "footprints" / "zzz.nc").write_bytes(b"<html>not today</html>")
