@@ -160,7 +160,7 @@ def test_a_preview_shows_the_numbers_and_answers_nothing(solved):
     assert between["verdict"] == "undecided" and between["reasons"] == ["not-an-evaluation-date"]
     assert between["evaluation"] == {
         "status": "preview", "as_of": "2023-07-01", "rule": "bonferroni", "look": None, "looks": None,
-        "time": None, "information": None, "next": "2024-06-01",
+        "time": None, "information": None, "next": "2024-06-01", "declared": ["2023-06-01", "2024-06-01"],
     }  # fmt: skip
     assert between["estimate"] == on["estimate"] and between["level"] == 0.95
     assert on["level"] == pytest.approx(0.975) and on["evaluation"]["look"] == 1
