@@ -1,18 +1,23 @@
 """Claims that a source of a stated strength is at a place, judged as a city's own are.
 
 Claimed is twice what the judging of such a claim says to be detectable; the source is not there, is half as
-strong, or is what is claimed.  The claim names the place, and the week or no dates at all.
+strong, or is what is claimed: all that the cell emits, the inventory's flux included.  The claim names the
+place, and the week or no dates at all.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
+from monitor import units
 from monitor.calibration.bench import Bench
 from monitor.calibration.recording import Record, Streams
-from monitor.calibration.worlds import right_world, solve_stated, with_values
+from monitor.calibration.worlds import Truth, right_world, solve_stated, with_values
 from monitor.config import ClaimSection
 from monitor.config.city import BackgroundSection, InversionSection, MismatchSection
+from monitor.domain import Interval
 from monitor.inversion.posterior import Posterior
 from monitor.service.source_claims import judge_source
 
@@ -43,9 +48,11 @@ def _claims(bench: Bench, streams: Streams, name: str, *, dated: bool) -> Record
         claim = claim.model_copy(update={"period": None})
     found: Record = {}
     for case, part in TRUTHS.items():
-        _, problem = right_world(bench.network, streams(f"{name}, {case}"))
+        world, problem = right_world(bench.network, streams(f"{name}, {case}"))
         truth = part * float(claim.value or 0.0)
-        seen = problem.table.value + truth * search.scope.candidates.response(cell, window)
+        # a strength is that of the whole cell: what the world has there already is a part of it
+        beyond = truth - strength_there(bench, world, cell, search.week_of(window))
+        seen = problem.table.value + beyond * search.scope.candidates.response(cell, window)
         said = judged(bench, claim, solve_stated(with_values(problem, seen)))
         low, high = said["interval"]
         known = {key: said[key] for key in ("verdict", "reasons", "false_alarm", "estimate")}
@@ -66,7 +73,17 @@ def claim_at(bench: Bench, cell: int, period: tuple[str, str], strength: float) 
         lat_deg=float(grid.lat_deg[row]),
         value=strength,
         period=period,
+        adjustments=("strength: the inventory's flux there is the claimed source",),
     )
+
+
+def strength_there(bench: Bench, world: Truth, cell: int, period: tuple[str, str]) -> float:
+    """What a cell emits in a world, averaged over a period [kg h⁻¹]."""
+    problem = bench.network.problem
+    weight = np.zeros(problem.grid.shape[0] * problem.grid.shape[1])
+    weight[cell] = problem.grid.cell_area_m2().ravel()[cell] * units.kilograms_per_hour(problem.species)
+    interval = Interval.parse(*period)
+    return sum(float(np.sum(b.loading(weight, interval) * world.flux[b.name])) for b in problem.blocks)
 
 
 def judged(bench: Bench, claim: ClaimSection, posterior: Posterior) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _COMMANDS: Final = {
     "design": _Place("designing", "design", "Say what a network would see, and rank sites to add."),
     "claims": _Place("claiming", "claims", "List, check and show claims, and evaluate them."),
     "calibrate": _Place("calibrating", "calibrate", "Try verdicts on synthetic cities whose truth is known."),
-    "sources": _Place("searching", "sources", "Look for sources that are in no inventory."),
+    "sources": _Place("searching", "sources", "Look for sources beyond the inventory."),
     "publish": _Place("running", "publish", "Write the report of an archived answer again."),
     "verify": _Place("serving", "verify", "Check verdict files, or the whole archive and the site."),
     "db": _Place("serving", "db", "Show or upgrade the schema of the catalogue."),

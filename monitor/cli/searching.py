@@ -1,4 +1,4 @@
-"""`monitor sources`: the search for sources in no inventory, over the same path as `monitor run`."""
+"""`monitor sources`: the search for sources beyond the inventory, over the same path as `monitor run`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @opt.of_a_run
 @opt.SPEECH
 def sources(asked: opt.Asked, as_json: bool) -> int:
-    """Look for sources that are in no inventory, and say what would have been found.
+    """Look for sources beyond the inventory, and say what would have been found.
+
+    A strength is what a place emits more than the inventory has there.
 
     The run is that of `monitor run`; a step that was done before is not done again.
     """
@@ -52,7 +54,7 @@ def _as_json(outcome: RunOutcome) -> dict[str, Any]:
 def _print(outcome: RunOutcome) -> None:
     searches: Mapping[str, Mapping[str, Any]] = outcome.figures.get("searches", {})
     print_table(
-        f"Sources in no inventory, {outcome.city} {outcome.interval}",
+        f"Sources beyond the inventory, {outcome.city} {outcome.interval}",
         (
             "status",
             "lon",

@@ -29,6 +29,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "base": ("base",),
     "calibration scale": ("scale",),
     "magnitude": ("magnitude",),
+    "strength": ("strength",),
     "epochs: months": ("month",),
     "epochs: hours": ("hour",),
     "epochs: network": ("network", "station"),

@@ -17,6 +17,7 @@ from monitor.compare.adjustments import Adjustment, adjustments_of, declares, re
 from monitor.compare.definitions import Estimand, Statement
 from monitor.compare.terms import breath_terms, natural_terms
 from monitor.compare.verdict import Comparison
+from monitor.config.base import AdjustmentSection
 from monitor.domain import Interval
 from monitor.errors import UnitError
 
@@ -87,7 +88,14 @@ def _with_sd(adjustment: Adjustment) -> str:
 
 def difference(statement: Statement, item: str, detail: str) -> Comparison:
     """One item that differs: declared if an adjustment is about it, else a mismatch."""
-    stated = adjustments_of(statement.adjustments)
+    return difference_of(statement.adjustments, item, detail)
+
+
+def difference_of(
+    adjustments: Iterable[str | Adjustment | AdjustmentSection], item: str, detail: str
+) -> Comparison:
+    """The same by what is declared alone."""
+    stated = adjustments_of(adjustments)
     named = [a for a in stated if declares(a, item)]
     if not named:
         why = remedy(stated, item)

@@ -22,8 +22,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from monitor.compare.kernels import run_maxima
-from monitor.compare.statistics import LEVEL, quantile
+from monitor.compare.statistics import LEVEL
 from monitor.compare.windows import Windows
+from monitor.inversion.components import cholesky_or_error
 from monitor.inversion.solution import Solution, solve, solve_factored
 from monitor.inversion.threads import in_parts
 
@@ -114,6 +115,11 @@ class Hit:
     def sigma(self) -> float:
         """Of the strength in the best cell and window."""
         return float(self.limits[self.window, 1])
+
+    def raised(self, by: np.ndarray) -> Hit:
+        """The same with a strength added in each window (w,), of a search of one cell; z and p stay."""
+        limits = self.limits + np.stack([by, np.zeros(by.size)], axis=1)
+        return replace(self, strengths=self.strengths + by[self.windows], limits=limits)
 
     def places(self, share: float = 0.95) -> np.ndarray:
         """The fewest cells (k,) that hold `share` of the weight, the likeliest first."""
@@ -226,6 +232,26 @@ class Search:
         """The search of other candidates in the same network, without a null distribution."""
         plain = _norms(self.network.precision, candidates)
         return replace(self, candidates=candidates, plain=plain, null=np.zeros(0))
+
+    def among(self, keep: np.ndarray) -> Search:
+        """The search by the observations `keep` (indices) alone, without a null distribution."""
+        lower, candidates = self.network.lower[keep], self.candidates
+        left = cholesky_or_error(lower @ lower.T, "the covariance of some observations")
+        some = replace(candidates, effect=candidates.effect[keep], bin=candidates.bin[keep])
+        return prepare(left, some, draws=0, seed=self.seed, inflation=self.inflation)
+
+    def shown(self, signal: np.ndarray) -> np.ndarray:
+        """Strength (w,) that each window shows of a signal (n,) cut to it, in the first cell; 0 where blind.
+
+        hᵀP 1_w s / hᵀPh, from the bins' sums of h_i P_ij s_j; of each pair of bins only the sum matters.
+        """
+        n = signal.size
+        to_bins = sp.csr_array((np.ones(n), (self.candidates.bin, np.arange(n))), (self.windows.bins, n))
+        parts = self.candidates.effect[:, :1] * self.solution.precision * signal
+        pairs = to_bins @ (to_bins @ parts.T).T
+        norm = self.norm[0]
+        total = self.windows.both(0.5 * (pairs + pairs.T)[None])[0]
+        return np.where(norm > 0.0, total, 0.0) / np.where(norm > 0.0, norm, 1.0)
 
     def look(self, residual: np.ndarray) -> Hit:
         """The most significant source in a residual (n,), with its family-wise false-alarm probability."""
@@ -404,22 +430,3 @@ def alarms_a_year(p_value: float, days: float) -> float:
     of at least one false alarm, and a model of the noise that holds.
     """
     return p_value * _DAYS_A_YEAR / days
-
-
-def upper_limit(hit: Hit, scale_sd: float, level: float = LEVEL) -> float:
-    """The strength that a source at the best cell stays below, whichever of the windows it filled.
-
-    The largest of the windows' upper limits, of two-sided intervals at `level`: the limit in the window that
-    happened to fit best says nothing of a shorter source at another time.  Infinite when a window would show
-    nothing.
-
-    The transport's error scales the source that is there, not its estimate f ± σ, so the limit solves
-    L = f + z √(σ² + (sd L)²); with q = 1 − (z sd)² it is L = (f + z √(q σ² + (sd f)²)) / q, and there is none
-    when z sd ≥ 1 (Fieller 1954).
-    """
-    value, sigma = hit.limits.T
-    z = quantile(level)
-    left = 1.0 - (z * scale_sd) ** 2
-    if not left > 0.0:  # z is infinite where a look is granted nothing
-        return np.inf
-    return float(np.max(value + z * np.hypot(np.sqrt(left) * sigma, scale_sd * value)) / left)

@@ -28,6 +28,8 @@ LEAST_RESPONSE, MOST_RESPONSE = 0.8, 1.25
 LEAST_SHARE = 0.5
 #: Fewer observations decide nothing: neither their errors nor their scales are known from them.
 LEAST_OBSERVATIONS = 60
+#: Share of left-out days inside their 95 % intervals, below which neither may be said.
+LEAST_COVERAGE = 0.85
 
 
 def shows(least: float, most: float) -> bool:
@@ -353,7 +355,7 @@ def weigh(answer: str, detectable: float, evidence: Evidence) -> tuple[str, tupl
     blind = any(not isfinite(m.estimate.sigma) for m in evidence.station_members)
     if blind or {SUPPORTED, CONTRADICTED} <= said:
         reasons.append("unstable")
-    if not 0.85 <= evidence.loo_coverage <= 1.0:
+    if not LEAST_COVERAGE <= evidence.loo_coverage <= 1.0:
         reasons.append("poor-fit")
     if evidence.share_from_data < LEAST_SHARE:
         reasons.append("prior-driven")

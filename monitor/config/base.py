@@ -55,6 +55,7 @@ GateItem = Literal[
     "base",
     "calibration scale",
     "magnitude",
+    "strength",
     "epochs: months",
     "epochs: hours",
     "epochs: network",

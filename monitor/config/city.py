@@ -302,7 +302,7 @@ class EnsembleSection(Model):
 
 
 class ScanSection(Model):
-    """The search for sources that are in no inventory."""
+    """The search for sources beyond the inventory: those that it does not hold, or holds too small."""
 
     species: SpeciesId
     places: tuple[tuple[float, float], ...] = Field(

@@ -98,6 +98,14 @@ def left_out_variance(problem: InverseProblem, solution: Solution) -> float:
     return _mean(raw[np.isfinite(raw)] ** 2)
 
 
+def left_out_coverage(problem: InverseProblem, solution: Solution) -> float:
+    """Share of the same errors inside ±1.96, after inflation, cross-fitted by week; NaN for one day."""
+    day = local_day(problem)
+    raw = _standardised(solution, day)
+    standardised = raw / np.sqrt(cross_fitted_inflation(raw, np.floor(day / 7.0)))
+    return _mean(np.abs(standardised[np.isfinite(standardised)]) < _Z95)
+
+
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else float("nan")
 

@@ -16,7 +16,7 @@ from monitor.errors import NumericalError
 from monitor.inversion import hyper
 from monitor.inversion.components import Combined, TemporalProcess, cholesky_or_error
 from monitor.inversion.covariance import Kronecker
-from monitor.inversion.diagnostics import Diagnostics, diagnose, left_out_variance
+from monitor.inversion.diagnostics import Diagnostics, diagnose, left_out_coverage, left_out_variance
 from monitor.inversion.flat import Prepared, prepare
 from monitor.inversion.mismatch import COMMON_TRANSPORT, TRANSPORT
 from monitor.inversion.problem import InverseProblem
@@ -77,6 +77,11 @@ class Posterior:
         """The inflation that another residual (n,) asks for: of the data less what was explained since."""
         solution = solve_factored(self.solution.lower, residual, self.problem.reference_effects)
         return float(np.fmax(1.0, left_out_variance(self.problem, solution)))
+
+    def coverage_of(self, residual: np.ndarray) -> float:
+        """The share of left-out days inside their 95 % intervals, of another residual (n,)."""
+        solution = solve_factored(self.solution.lower, residual, self.problem.reference_effects)
+        return left_out_coverage(self.problem, solution)
 
     def transport_error(self, signal: np.ndarray) -> np.ndarray:
         """Covariance (n, n) of the transport's error on a `signal` (n,) that the reference does not hold.

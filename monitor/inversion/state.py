@@ -204,10 +204,12 @@ class StateBlock:
         """Its covariance in observation space."""
         return SpaceTimeBlock(self.name, self.jacobian, self.unit, self.parameters)
 
-    def footprints(self) -> np.ndarray:
-        """Footprints summed over the steps (n, s)."""
+    def footprints(self, unknowns: np.ndarray | None = None) -> np.ndarray:
+        """Footprints summed over the steps (n, s), or those of some unknowns of a step (indices) alone."""
         p, s = self.shape
-        return np.asarray((self.jacobian @ sp.vstack([sp.eye_array(s)] * p, format="csr")).toarray())
+        one = sp.eye_array(s, format="csc")
+        some = one if unknowns is None else one[:, unknowns]
+        return np.asarray((self.jacobian @ sp.vstack([some] * p, format="csr")).toarray())
 
     def loading(self, weight: np.ndarray, interval: Interval) -> np.ndarray:
         """Row a (p, s) of the total Σ_cells weight · flux, averaged over `interval`.

@@ -95,15 +95,18 @@ def _measured(verdict: Verdict, estimate: Estimate, names: Mapping[str, str]) ->
 def _source(verdict: Verdict, estimate: Estimate, gas: str) -> Markup:
     """Where a source is, its strength, and between which days it began and ended.
 
-    That it was there is said by a yes alone; else the numbers are those of the source that fits best.
+    That it was there is said by a yes alone; else the numbers are those of the source that fits best.  Where
+    no strength is claimed they are of what lies beyond the inventory.
     """
     lon, lat = ([*items_of(verdict.get("place")), None, None])[:2]
     where = other("place", place_text({"lon": lon, "lat": lat}))
+    claimed = as_number(mapping_of(verdict.get("claimed")).get("value"))
+    beyond = " beyond the inventory" if claimed is None else ""
     if text_of(verdict.get("verdict")) == "supported":
-        said = Markup("a source of {} at {} released {}").format(gas, where, plain_amount(estimate))
+        said = Markup("a source of {} at {} released {}{}").format(gas, where, plain_amount(estimate), beyond)
     else:
-        said = Markup("the source of {} that fits best at {} would release {}").format(
-            gas, where, plain_amount(estimate)
+        said = Markup("the source of {} that fits best at {} would release {}{}").format(
+            gas, where, plain_amount(estimate), beyond
         )
     if verdict.get("start") or verdict.get("start_interval"):
         return Markup("{}; it {}").format(said, when_text(verdict))

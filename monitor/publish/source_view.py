@@ -1,4 +1,4 @@
-"""Sources outside the inventory as the page shows them: found or not, and what could have been found."""
+"""Sources beyond the inventory as the page shows them: found or not, and what could have been found."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def sources_line(sources: Sequence[Mapping[str, Any]], figures: Mapping[str, Any
         apart = f" {few(doubtful).capitalize()} more {verb} seen, but not confirmed."
         if not alarms:
             return (
-                f"The search for sources outside the inventory found nothing that it can confirm;"
+                f"The search for sources beyond the inventory found nothing that it can confirm;"
                 f" {few(doubtful)} suspicion{'s are' if doubtful > 1 else ' is'} listed below."
             )
     best = max(alarms, key=lambda row: as_number(row.get("strength")) or 0.0)
     found = "one" if len(alarms) == 1 else f"{few(len(alarms))}; the strongest is"
-    text = Markup("The search for sources outside the inventory found {}{} {}.{}")
+    text = Markup("The search for sources beyond the inventory found {}{} {}.{}")
     return text.format(found, ":" if len(alarms) == 1 else "", source_sentence(best), apart)
 
 
@@ -101,8 +101,8 @@ def _days_text(moments: Sequence[str]) -> str:
 def no_source(figures: Mapping[str, Any]) -> str:
     """What an empty list of sources means: a search found none, or none was made as far as we know."""
     if figures.get(SEARCHED):
-        return "The search for sources outside the inventory found none that stands out from chance."
-    return "This run reports no source outside the inventory; it does not say that it searched for any."
+        return "The search for sources beyond the inventory found none that stands out from chance."
+    return "This run reports no source beyond the inventory; it does not say that it searched for any."
 
 
 def search_lines(figures: Mapping[str, Any]) -> list[Markup]:

@@ -104,7 +104,7 @@ def analyse(
             verdicts[claim.id] = found
     searches: dict[str, Found] = {}
     for section in city.scan:
-        say(f"{section.species}: looking for sources that are in no inventory")
+        say(f"{section.species}: looking for sources beyond the inventory")
         one, inversion = solved[section.species], city.inversion_of(section.species)
         searches[section.species] = find_sources(section, one.main, inversion, one.seed)
     say("the two ledgers")

@@ -67,7 +67,7 @@ def judge_claim(
         return None
     evaluation = evaluation_of(claim, city, data, as_of)
     if claim.kind == "source":
-        found = judge_source(claim, one.main, one.case.inversion, one.seed, evaluation.level)
+        found = judge_source(claim, one.main, one.case.inversion, one.seed, evaluation.level, one.variants)
     else:
         quantity = _quantity(claim, one, epochs)
         if elapsed := elapsed_at_looks(evaluation, claim, city):

@@ -1,4 +1,4 @@
-"""The search for sources in no inventory, from a solved gas: where, when, how strong, or what else."""
+"""The search for sources beyond the inventory, from a solved gas: where, when, how strong, or what else."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def scope_at(section: ScanSection, posterior: Posterior, cells: np.ndarray) -> S
         runs = bins.runs(0.0, section.max_days)
     again, names = bins.recurring() if section.recurring else (np.zeros((0, bins.size), dtype=bool), ())
     candidates = Candidates(
-        effect=_effect(problem)[:, cells],
+        effect=_effect(problem, cells),
         bin=bins.index(problem.table.start),
         windows=Windows(bins.size, runs, again, names),
         place=np.stack(np.unravel_index(cells, problem.grid.shape), axis=1),
@@ -157,8 +157,8 @@ def scope_at(section: ScanSection, posterior: Posterior, cells: np.ndarray) -> S
     return Scope(candidates, bins)
 
 
-def _effect(problem: InverseProblem) -> np.ndarray:
-    """Enhancement (n, cells) per kg h⁻¹ in each cell."""
+def _effect(problem: InverseProblem, cells: np.ndarray) -> np.ndarray:
+    """Enhancement (n, c) per kg h⁻¹ in each of some cells."""
     block = next((b for b in problem.blocks if b.fields is None), None)
     if block is None:
         raise InputError(
@@ -166,8 +166,8 @@ def _effect(problem: InverseProblem) -> np.ndarray:
             expected='[[block]] with resolution = "cells"',
             found=", ".join(b.name for b in problem.blocks),
         )
-    area = problem.grid.cell_area_m2().ravel()
-    return np.asarray(block.footprints() / (units.kilograms_per_hour(problem.species) * area))
+    area = problem.grid.cell_area_m2().ravel()[cells]
+    return np.asarray(block.footprints(cells) / (units.kilograms_per_hour(problem.species) * area))
 
 
 def _bins(hours: float | None, posterior: Posterior) -> TimeBins:

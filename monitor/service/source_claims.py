@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
 from monitor import units
-from monitor.compare.comparable import MISMATCH, compare_source, is_comparable
-from monitor.compare.crosschecks import Checks, check
+from monitor.compare.comparable import MISMATCH, compare_source, declared_sd, is_comparable
 from monitor.compare.detectable import detectable_strengths
-from monitor.compare.events import Event
-from monitor.compare.sources import upper_limit
+from monitor.compare.estimator import Variant
 from monitor.compare.statistics import LEVEL, Estimate
+from monitor.compare.strengths import compare_strength
 from monitor.compare.verdict import (
     CONTRADICTED,
     NOT_COMPARABLE,
@@ -21,26 +20,25 @@ from monitor.compare.verdict import (
     UNSIMULATED,
     Comparison,
     Verdict,
+    flips_of,
 )
-from monitor.compare.windows import Windows
-from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.config import ClaimSection, InversionSection
 from monitor.domain import Interval, iso_z
 from monitor.inversion.posterior import Posterior
-from monitor.service.search import Dates, Scope, dates_of, nearest_cell, prepared, prior_sd, scope_at
+from monitor.service.search import Dates, Scope, dates_of, prepared
+from monitor.service.source_doubts import ROUNDING, doubts_of_no, doubts_of_yes, members_of, turned
+from monitor.service.source_look import (
+    SourceLook,
+    cell_of,
+    enhancement_held,
+    look_at,
+    scope_of_claim,
+    strength_held,
+    within,
+)
 
-_CLAIM = {"bin_hours": 24.0, "min_days": 3.0, "max_days": 28.0, "recurring": False}
 #: Simulated worlds: at least, expected beyond what a look is granted, and at most.
 _DRAWS, _DRAWS_BEYOND, _MOST_DRAWS = 500, 10, 10_000
-#: A p-value of 0.05 is at most 1 − 0.95, whatever the last digit says.
-_ROUNDING = 1e-12
-#: What a check that an event does not pass says of a claim; the inventory may well hold what is claimed.
-_REASONS = {
-    "few-samples": "too-little-data",
-    "other-stations": "unstable",
-    "station-fault": "unstable",
-    "station-stuck": "unstable",
-    "inflow": "unstable",
-}
 
 
 def judge_source(
@@ -49,43 +47,50 @@ def judge_source(
     inversion: InversionSection,
     seed: int,
     level: float = LEVEL,
+    variants: Sequence[Variant] = (),
 ) -> dict[str, object]:
     """ "There is a source at this place": supported when its family-wise p is at most 1 − `level`.
 
-    And no instrument, nor the inflow, explains it as well, and the interval of the strength holds the one
-    claimed, if one is.  Contradicted only when a strength is claimed and the upper limit is below it,
-    whatever else is seen.  Interval and limit are those of `level`, and so is the number of simulated worlds,
-    within bounds: a look that is granted less error than they can show finds no source, and says so.
+    And the interval of the strength holds the one claimed, if one is.  Contradicted only when a strength is
+    claimed and the upper limit is below it, whatever else is seen.  Both only if no instrument, nor the
+    inflow, explains it as well, left-out days are predicted as they should be, and no variant says the
+    opposite.
+
+    A strength that is claimed is the whole source: what the inventory holds in the cell is a part of what is
+    estimated.  Without one the estimate is what lies beyond the inventory.
+
+    Interval and limit are those of `level`, and so is the number of simulated worlds, within bounds: a look
+    that is granted less error than they can show finds no source, and says so.
+
+    Parameters
+    ----------
+    variants
+        The ensemble, the main one first.
     """
     problem = posterior.problem
-    cell = nearest_cell(posterior, float(claim.lon_deg or 0.0), float(claim.lat_deg or 0.0), claim.id)
-    section = ScanSection.model_validate(_CLAIM | {"species": claim.species})
-    scope = scope_at(section, posterior, np.array([cell]))
+    cell = cell_of(claim, posterior)
+    scope = scope_of_claim(claim, posterior)
     unit = units.strength_unit(claim.species)
-    items = _gate(claim, posterior, cell, scope)
+    items, inventory = _gate(claim, posterior, cell, scope)
     if not is_comparable(items):
         lost = tuple(f"{c.item}: {c.detail}" for c in items if c.status == MISMATCH)
         return Verdict(NOT_COMPARABLE, lost, _claim_json(claim), unit, comparability=items).as_json()
     if claim.period is not None:
-        scope = _within(scope, Interval.parse(*claim.period))
+        scope = within(scope, Interval.parse(*claim.period))
     draws = draws_for(level)
+    held = np.zeros(problem.table.n) if claim.value is None else enhancement_held(problem, cell)
+    scale_sd = float(np.hypot(inversion.transport_sd, declared_sd(items)))
     search = prepared(scope, posterior, draws, seed)
-    hit = search.look(problem.residual)
-    scale_sd = inversion.transport_sd
+    look = look_at(scope, search, posterior, held, scale_sd=scale_sd, level=level)
+    hit = look.hit
     estimate = Estimate(*hit.interval(scale_sd, np.random.default_rng(seed), level), level)
-    event = Event(search, hit, ((hit.cell, hit.window),), hit.p_value)
-    checks = check(event, problem.residual, problem.table, prior_sd(event, scope, posterior))
     detectable = float(detectable_strengths(search, np.unique(hit.windows), draws=_DRAWS)[0])
-    answer: str
-    reasons: tuple[str, ...]
-    if claim.value is not None and upper_limit(hit, scale_sd, level) < claim.value:
-        answer, reasons = CONTRADICTED, ()
-    elif hit.p_value <= 1.0 - level + _ROUNDING:
-        answer, reasons = _if_seen(claim, checks, estimate)
-    elif hit.p_value <= 1.0 / (draws + 1) + _ROUNDING:
-        answer, reasons = UNDECIDED, (UNSIMULATED,)
-    else:
-        answer, reasons = _if_unseen(claim, detectable)
+    answer, reasons = _answer(claim, look, posterior, estimate, draws)
+    if answer == UNDECIDED and not reasons:
+        reasons = _if_unseen(claim, detectable)
+    members = members_of(claim, look, answer, estimate, variants)
+    if turned(answer, members, variants):
+        answer, reasons = UNDECIDED, ("unstable",)
     return Verdict(
         answer=answer,
         reasons=reasons,
@@ -94,17 +99,45 @@ def judge_source(
         estimate=estimate,
         comparability=items,
         detectable=detectable,
-        share_from_data=1.0,
-        responses={"the source itself": (1.0, 1.0)},
-        uncertainty_rule=(
-            "Flat prior on the strength; mixture over start and end weighted by their likelihood; a "
-            f"transport error of {scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "
-            "multiplies the estimate in the interval, the strength under test in the upper limit; the "
-            f"false-alarm probability covers all {search.windows.count} windows together; from "
-            f"{draws} draws it cannot be below 1/{draws + 1}."
-        ),
+        ensemble=members,
+        flips=flips_of(answer, members),
+        uncertainty_rule=_rule_text(claim, look, draws, inventory),
         false_alarm=hit.p_value,
     ).as_json()
+
+
+def _answer(
+    claim: ClaimSection, look: SourceLook, posterior: Posterior, estimate: Estimate, draws: int
+) -> tuple[str, tuple[str, ...]]:
+    """What the look alone says, and why it does not say more; no reason where nothing is seen."""
+    hit, value = look.hit, claim.value
+    if value is not None and float(look.limits.max()) < value:
+        doubts, said = doubts_of_no(look, posterior, value), CONTRADICTED
+    elif hit.p_value <= 1.0 - look.level + ROUNDING:
+        doubts, said = doubts_of_yes(look, posterior), SUPPORTED
+        if value is not None and value < estimate.low:
+            doubts += ("stronger-than-claimed",)
+        elif value is not None and value > estimate.high:
+            doubts += ("too-little-data",)
+    else:
+        reached = hit.p_value > 1.0 / (draws + 1) + ROUNDING
+        return UNDECIDED, () if reached else (UNSIMULATED,)
+    return (UNDECIDED, tuple(dict.fromkeys(doubts))) if doubts else (said, ())
+
+
+def _rule_text(claim: ClaimSection, look: SourceLook, draws: int, inventory: str) -> str:
+    what = (
+        f"beyond the inventory, which has {inventory} there"
+        if claim.value is None
+        else f"of all that the cell emits, the {inventory} of the inventory among it"
+    )
+    return (
+        f"Flat prior on the strength {what}; mixture over start and end weighted by their likelihood; a "
+        f"transport error of {look.scale_sd:.0%} (1σ, the shared one and that of an epoch in quadrature) "
+        "multiplies the estimate in the interval, the strength under test in the upper limit; the "
+        f"false-alarm probability covers all {look.search.windows.count} windows together; from "
+        f"{draws} draws it cannot be below 1/{draws + 1}."
+    )
 
 
 def draws_for(level: float) -> int:
@@ -113,13 +146,21 @@ def draws_for(level: float) -> int:
     return round(min(max(_DRAWS_BEYOND / granted, _DRAWS), _MOST_DRAWS))
 
 
-def _gate(claim: ClaimSection, posterior: Posterior, cell: int, scope: Scope) -> tuple[Comparison, ...]:
-    grid = posterior.problem.grid
-    row, column = divmod(cell, grid.shape[1])
+def _gate(
+    claim: ClaimSection, posterior: Posterior, cell: int, scope: Scope
+) -> tuple[tuple[Comparison, ...], str]:
+    """The items of the gate, and in words what the inventory holds at the place."""
+    problem = posterior.problem
+    row, column = divmod(cell, problem.grid.shape[1])
     where = f"{claim.lon_deg}, {claim.lat_deg} lies in the cell of row {row}, column {column} of the grid"
     seen = Interval.parse(iso_z(scope.bins.start[0]), iso_z(scope.bins.end[-1]))
     period = None if claim.period is None else Interval.parse(*claim.period)
-    return compare_source(claim.species, posterior.problem.species, where, period, seen)
+    items = compare_source(claim.species, problem.species, where, period, seen)
+    held = strength_held(problem, cell, period if period is not None and seen.overlaps(period) else seen)
+    inventory = f"{held:,.0f}" if held >= 100 else f"{held:.3g}"
+    inventory = f"{inventory} {units.strength_unit(problem.species)}"
+    strength = compare_strength(claim.value, held, inventory, claim.adjustments)
+    return (*items, strength), inventory
 
 
 def _claim_json(claim: ClaimSection, dates: Dates | None = None) -> dict[str, object]:
@@ -137,25 +178,7 @@ def _claim_json(claim: ClaimSection, dates: Dates | None = None) -> dict[str, ob
     }
 
 
-def _if_seen(claim: ClaimSection, checks: Checks, estimate: Estimate) -> tuple[str, tuple[str, ...]]:
-    """Supported, unless one instrument or the inflow may be what is seen, or its strength is another."""
-    doubts = tuple(dict.fromkeys(_REASONS[code] for code in checks.reasons if code in _REASONS))
-    if claim.value is not None and claim.value < estimate.low:
-        doubts += ("stronger-than-claimed",)
-    elif claim.value is not None and claim.value > estimate.high:
-        doubts += ("too-little-data",) if "too-little-data" not in doubts else ()
-    return (UNDECIDED, doubts) if doubts else (SUPPORTED, ())
-
-
-def _if_unseen(claim: ClaimSection, detectable: float) -> tuple[str, tuple[str, ...]]:
+def _if_unseen(claim: ClaimSection, detectable: float) -> tuple[str, ...]:
     if claim.value is None or detectable <= claim.value:
-        return UNDECIDED, ("too-little-data",)
-    return UNDECIDED, ("below-detectable-change",)
-
-
-def _within(scope: Scope, period: Interval) -> Scope:
-    """The scope of the one window that a claim states."""
-    inside = (scope.bins.start < period.end64) & (scope.bins.end > period.start64)
-    first, last = np.flatnonzero(inside)[[0, -1]]
-    windows = Windows.of_runs(scope.bins.size, np.array([[first, last + 1]]))
-    return replace(scope, candidates=replace(scope.candidates, windows=windows))
+        return ("too-little-data",)
+    return ("below-detectable-change",)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_worlds import GRID, interval, make_world
 
+from monitor.compare.absence import check_missing
 from monitor.compare.crosschecks import ALARM, EXPLAINED, UNCONFIRMED, check
 from monitor.compare.detectable import detectable_strengths, reference_windows
 from monitor.compare.events import find_events
@@ -156,6 +157,32 @@ def test_a_stuck_station_is_no_alarm(search, problem):
     residual = air(search, 6) + value - table.value
     found = check(find_events(search, residual, 0.05, most=1)[0], residual, replace(table, value=value), 0.0)
     assert found.status == EXPLAINED and "station-stuck" in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("nothing there", None), ("low", "station-fault"), ("stuck", "station-stuck"), ("clean air", "inflow")],
+)
+def test_what_is_missing_of_a_source_passes_the_checks_of_what_is_found(search, problem, kind, code):
+    """None is there; or it is, hidden by a station that reads low or repeats a value, or by the inflow."""
+    table, window = problem.table, number_of(search, 4, 10)
+    place = search.narrowed(search.candidates.only(np.array([7])))
+    strength = 15.0 * search.sigma[7, window]
+    source = strength * place.candidates.response(0, window)
+    inside = place.windows.inside[window][place.candidates.bin]
+    own = inside & (table.names == table.names[0])
+    residual = (
+        air(search, 4)
+        + {
+            "nothing there": 0.0 * source,
+            "low": source - 12.0 * own,
+            "stuck": np.where(own, 0.0, source),
+            "clean air": source - 6.0 * inside * table.exposure,
+        }[kind]
+    )
+    seen = replace(table, value=np.where(own, table.value[0], table.value)) if kind == "stuck" else table
+    found = check_missing(place, residual, seen, strength, window)
+    assert found.reasons == () if code is None else code in found.reasons
 
 
 def test_dirty_air_from_one_side_is_no_alarm(search, problem):

@@ -12,13 +12,13 @@ from scipy import stats
 from scipy.stats import norm
 from small_worlds import GRID, interval, make_world
 
+from monitor.compare.limits import upper_limit
 from monitor.compare.sources import (
     Candidates,
     Hit,
     Search,
     alarms_a_year,
     prepare,
-    upper_limit,
 )
 from monitor.compare.windows import Windows, bin_runs
 from monitor.inversion import FluxBlock, Posterior, solve
@@ -113,6 +113,36 @@ def test_the_search_finds_what_a_loop_over_cells_and_windows_finds(search, lower
     np.testing.assert_allclose(hit.limits[:, 1], f[cell] / z[cell], rtol=1e-7)
     best = np.argmax(hit.weights)
     assert hit.strengths[best] == pytest.approx(f[cell, number])
+
+
+def test_a_signal_cut_to_each_window_shows_as_much_as_a_loop_over_them_finds(search, lower):
+    place = search.narrowed(search.candidates.only(np.array([7])))
+    candidates = place.candidates
+    p = np.linalg.inv(lower @ lower.T)
+    signal = np.random.default_rng(4).gamma(1.0, size=candidates.bin.size)
+    shown = place.shown(signal)
+    for w, inside in enumerate(candidates.windows.inside):
+        h = candidates.response(0, w)
+        slow = h @ p @ np.where(inside[candidates.bin], signal, 0.0) / (h @ p @ h)
+        assert shown[w] == pytest.approx(slow, rel=1e-7, abs=1e-10)
+    # that of the place itself is its strength, which is what is added to the limits and to the mixture
+    np.testing.assert_allclose(place.shown(3.0 * candidates.effect[:, 0]), 3.0)
+    hit = place.look(noise(search, np.random.default_rng(5), 1)[:, 0])
+    raised = hit.raised(shown)
+    np.testing.assert_allclose(raised.limits[:, 0] - hit.limits[:, 0], shown, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(raised.strengths - hit.strengths, shown[hit.windows], rtol=1e-9, atol=1e-12)
+    assert (raised.z, raised.p_value) == (hit.z, hit.p_value)
+
+
+def test_a_search_by_some_observations_is_that_of_a_network_without_the_others(search, lower):
+    keep = np.flatnonzero(np.arange(lower.shape[0]) % 3)
+    r = world_with(search, np.random.default_rng(1), 7, (4, 9), 1.5)
+    candidates = search.candidates
+    some = replace(candidates, effect=candidates.effect[keep], bin=candidates.bin[keep])
+    z, f = brute_force(np.linalg.cholesky((lower @ lower.T)[np.ix_(keep, keep)]), some, r[keep], None)
+    hit = search.among(keep).look(r[keep])
+    assert hit.z == pytest.approx(z.max(), rel=1e-9)
+    np.testing.assert_allclose(hit.limits[:, 0], f[hit.cell], rtol=1e-7, atol=1e-10)
 
 
 def test_the_largest_z_of_many_worlds_is_that_of_each(search, lower):

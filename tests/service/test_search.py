@@ -9,53 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_worlds import GRID, interval, make_world
+from source_worlds import CELL, DAYS, INVERSION, LAT, LON, claim, network, with_source
 
-from monitor import units
 from monitor.compare.looks import plan
-from monitor.config import ClaimSection, InversionSection, ScanSection
+from monitor.config import ScanSection
 from monitor.domain import Grid
 from monitor.errors import InputError
 from monitor.inversion import FluxBlock, Posterior, solve
 from monitor.service.search import _reach_km, find_sources
 from monitor.service.source_claims import draws_for, judge_source
-
-DAYS, CELL = 14, 7
-INVERSION = InversionSection.model_validate(
-    {
-        "species": "co2",
-        "background": {"sd_ppm": 1.0, "offset_sd_ppm": 3.0},
-        "mismatch": {"representation_ppm": 0.5},
-        "transport_scale_sd": 0.05,
-        "transport_epoch_sd": 0.0,
-    }
-)
-LON, LAT = float(GRID.lon_deg[CELL % 5]), float(GRID.lat_deg[CELL // 5])
-
-
-def network(stations=3) -> Posterior:
-    block = FluxBlock("total", relative_sd=0.2)
-    world = make_world(3, stations=stations, every_hours=6, epochs={"only": interval(0, DAYS)}, block=block)
-    return replace(solve(world.problem()), inflation=1.0)
-
-
-def with_source(posterior: Posterior, strength: float, days=(4, 9), seed=0) -> Posterior:
-    """Noise from Ψ and a source of `strength` kg h⁻¹ at the cell."""
-    problem = posterior.problem
-    day = np.floor(problem.table.hours / 24).astype(int)
-    day -= day.min()
-    area = GRID.cell_area_m2().ravel()[CELL]
-    flux = strength / (units.kilograms_per_hour("co2") * area)
-    rng = np.random.default_rng(seed)
-    residual = posterior.solution.lower @ rng.standard_normal(problem.table.n)
-    inside = (day >= days[0]) & (day < days[1])
-    residual += flux * np.where(inside, problem.blocks[0].footprints()[:, CELL], 0.0)
-    values = problem.baseline + problem.predicted + residual
-    return replace(posterior, problem=replace(problem, table=replace(problem.table, value=values)))
-
-
-def claim(**changes) -> ClaimSection:
-    fields = {"id": "s", "kind": "source", "statement": "", "species": "co2", "lon_deg": LON, "lat_deg": LAT}
-    return ClaimSection.model_validate(fields | changes)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +151,7 @@ def test_the_gate_asks_for_gas_place_and_period(air):
         found = judge_source(claim(**changes), with_source(air, 0.0), INVERSION, 0)
         return found, {item["item"]: item["status"] for item in found["comparability"]}
 
-    assert items()[1] == {"gas": "equal", "place": "equal", "period": "equal"}
+    assert items()[1] == {"gas": "equal", "place": "equal", "period": "equal", "strength": "equal"}
     assert items(period=["2023-03-10", "2023-04-10"])[1]["period"] == "declared"
     other, asked = items(species="ch4")
     assert (other["verdict"], asked["gas"]) == ("not comparable", "mismatch")
