@@ -11,7 +11,15 @@ from monitor.compare.crosschecks import Checks, check
 from monitor.compare.estimator import Variant
 from monitor.compare.events import Event
 from monitor.compare.statistics import Estimate, scaled
-from monitor.compare.verdict import CONTRADICTED, LEAST_COVERAGE, SUPPORTED, UNDECIDED, Member, departs
+from monitor.compare.verdict import (
+    CONTRADICTED,
+    LEAST_COVERAGE,
+    LEAST_OBSERVATIONS,
+    SUPPORTED,
+    UNDECIDED,
+    Member,
+    departs,
+)
 from monitor.config import ClaimSection
 from monitor.inversion.posterior import Posterior
 from monitor.service.search import prior_sd
@@ -65,10 +73,11 @@ def _rests_on_one(look: SourceLook, names: np.ndarray, strength: float) -> bool:
 
 
 def _fit(look: SourceLook, posterior: Posterior, window: int) -> tuple[str, ...]:
-    """Whether left-out days are predicted as they should be, with what is seen of the source taken off."""
+    """Whether there are data enough, and left-out days are predicted, with what is seen of the source off."""
     source = look.hit.limits[window, 0] * look.search.candidates.response(0, window)
     coverage = posterior.coverage_of(look.whole(window) - source)
-    return () if LEAST_COVERAGE <= coverage <= 1.0 else ("poor-fit",)
+    few = ("too-little-data",) if look.residual.size < LEAST_OBSERVATIONS else ()
+    return few if LEAST_COVERAGE <= coverage <= 1.0 else ("poor-fit", *few)
 
 
 # --- the ensemble -----------------------------------------------------------------------------------------

@@ -24,10 +24,12 @@ INVERSION = InversionSection.model_validate(
 LON, LAT = float(GRID.lon_deg[CELL % 5]), float(GRID.lat_deg[CELL // 5])
 
 
-def network(stations=3) -> Posterior:
+def network(stations=3, every_hours=6) -> Posterior:
     """Of a city whose inventory has nothing at the cell."""
     block = FluxBlock("total", relative_sd=0.2)
-    world = make_world(3, stations=stations, every_hours=6, epochs={"only": interval(0, DAYS)}, block=block)
+    world = make_world(
+        3, stations=stations, every_hours=every_hours, epochs={"only": interval(0, DAYS)}, block=block
+    )
     return holding(replace(solve(world.problem()), inflation=1.0), 0.0)
 
 

@@ -182,11 +182,14 @@ def test_a_no_of_days_that_are_badly_predicted_is_a_poor_fit(air, unit):
 
 
 def test_one_station_alone_rules_out_a_source_of_named_dates_only():
-    alone = with_source(network(stations=1), 0.0)
+    alone = with_source(network(stations=1, every_hours=4), 0.0)
     detectable = judged(alone)["detectable"]
     assert judged(alone, value=1e3 * detectable)["verdict"] == "contradicted"
     undated = judge_source(claim(value=1e6 * detectable), alone, INVERSION, 0)
     assert undated["verdict"] == "undecided"
+    few = with_source(network(stations=1), 0.0)
+    assert few.problem.table.n < 60
+    assert judged(few, value=1e3 * detectable)["reasons"] == ["too-little-data"]
 
 
 def test_another_choice_that_says_the_opposite_leaves_the_claim_open(air, unit):
