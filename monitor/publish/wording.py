@@ -134,6 +134,8 @@ def withstood(verdict: Verdict) -> list[str]:
     is_source = verdict.get("kind") == "source"
     if is_source and verdict.get("verdict") == "supported":
         sentences.append("No fault of one instrument and no higher inflow explains as well what is seen.")
+    elif is_source and verdict.get("verdict") == "contradicted":
+        sentences.append("It stays below the claimed strength without any one of the instruments.")
     others = [mapping_of(member) for member in items_of(verdict.get("ensemble"))][1:]
     if any(member.get("verdict") != verdict.get("verdict") for member in others):
         sentences.append(tidy(text_of(verdict.get("flips_text"))))

@@ -144,6 +144,8 @@ def test_a_yes_about_a_source_says_whether_stations_and_other_choices_turn_it():
     assert "No other choice of method was tried." in alone
     tried = row | {"ensemble": verdicts()["trend"]["ensemble"]}
     assert "Each of the 2 other choices of method that were tried gives the same answer." in plain(why(tried))
+    no = plain(why(row | {"verdict": "contradicted", "claimed": row["claimed"] | {"value": 5000.0}}))
+    assert "It stays below the claimed strength without any one of the instruments." in no
 
 
 def test_what_turns_a_verdict_is_said_and_what_it_withstood():
