@@ -29,10 +29,11 @@ Document = Mapping[str, Any]
 
 
 class Archived(NamedTuple):
-    """A verdict and when it was recorded."""
+    """A verdict, when it was recorded, and its digest."""
 
     recorded_at: datetime
     document: dict[str, Any]
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,17 @@ def as_declared(claims: ClaimsConfig | None, declarations: Mapping[str, Declarat
     return claims.model_copy(update={"claim": tuple(declarations[c.id].claim for c in claims.claim)})
 
 
-def archived_verdicts(archive: Archive, city: str) -> list[Archived]:
-    """All verdicts that were ever recorded of a city, oldest first."""
+def archived_verdicts(archive: Archive, city: str, read: Sequence[Archived] = ()) -> list[Archived]:
+    """All verdicts ever recorded of a city, oldest first; those `read` before are not read again."""
+    known = {one.digest: one.document for one in read}
     current = archive.find(kind="verdict", prefix=f"verdict/{city}/")
     records = [record for one in current for record in archive.history(one.key)]
     return [
-        Archived(record.recorded_at, json.loads(archive.load_document(record.digest)))
+        Archived(
+            record.recorded_at,
+            known.get(record.digest) or json.loads(archive.load_document(record.digest)),
+            record.digest,
+        )
         for record in sorted(records, key=lambda record: (record.recorded_at, record.key))
     ]
 
@@ -105,8 +111,8 @@ def earlier(claim: ClaimSection, city: CityConfig, archived: Sequence[Archived])
     own_time = period_of(claim, city)
     alike = [a for a in archived if _same_time(own_time, a.document) and _same_content(claim, a.document)]
     since: dict[str, datetime] = {}
-    for recorded_at, document in alike:
-        since.setdefault(document["claim"], recorded_at)
+    for one in alike:
+        since.setdefault(one.document["claim"], one.recorded_at)
     mine = [
         a
         for a in alike

@@ -25,6 +25,7 @@ from monitor.errors import MissingInputError, MonitorError, UsageError
 from monitor.service import intake as files
 from monitor.service import months as calendar
 from monitor.service.declared import (
+    Archived,
     Declaration,
     archived_verdicts,
     as_declared,
@@ -221,7 +222,9 @@ def _invert(run: Run, inputs: Inputs) -> dict[str, Any]:
             as_of=run.options.as_of,
             progress=run.options.progress,
         )
-        entries = _result_entries(run, inputs, analysis, objects, declared)
+        # the analysis took its time: others may have recorded verdicts
+        archived = archived_verdicts(run.archive, run.city_id, archived)
+        entries = _result_entries(run, inputs, analysis, objects, declared, archived)
         stored = store_entries(run.archive, entries)
         with run.archive.transaction() as tx:
             records = record_entries(tx, stored, config=inputs.config)
@@ -266,6 +269,7 @@ def _result_entries(
     analysis: Analysis,
     objects: list[dict[str, Any]],
     declared: Mapping[str, Declaration],
+    archived: Sequence[Archived],
 ) -> list[Entry]:
     """Everything to record: the posteriors, a document a verdict, and the results as a whole."""
     from monitor.publish.content import clean
@@ -288,7 +292,6 @@ def _result_entries(
     family = family_of(as_declared(run.claims, declared), run.city)
     about = {"family": family, "made_from": provenance}
     verdicts = {}
-    archived = archived_verdicts(run.archive, run.city_id)  # the analysis took its time
     for claim_id, verdict in sorted(analysis.verdicts.items()):
         said = declared[claim_id].about(verdict)
         document = verdict_document(run.city_id, claim_id, run.window, said, about)

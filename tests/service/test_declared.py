@@ -143,7 +143,7 @@ def test_claims_about_another_time_are_others_and_those_of_one_run_stand_beside_
     archived: list[Archived] = []
     (claim,) = declaring([DAYS[0]]).claim
     looked(declaring([DAYS[0]]), archived, DAYS[0])
-    moment, first = archived[0]
+    moment, first, _ = archived[0]
     assert earlier(claim, CITY, archived) == [first]
     elsewhen = first | {"periods": [first["periods"][0], ["2022-04-08T00:00:00Z", "2022-04-20T00:00:00Z"]]}
     assert earlier(claim, CITY, [Archived(moment, elsewhen)]) == []

@@ -60,6 +60,18 @@ def of(value: float, answer: str = "undecided", **evaluation) -> dict:
     return document | {"made_from": document["made_from"] | {"inputs": inputs}}
 
 
+def test_verdicts_that_were_read_are_not_read_again_and_new_ones_are(tmp_path, monkeypatch):
+    with Archive.open(tmp_path) as archive:
+        keep(archive, of(1))
+        before = archived_verdicts(archive, of(1)["city"])
+        keep(archive, of(2), "another")
+        loaded, load = [], Archive.load_document
+        monkeypatch.setattr(Archive, "load_document", lambda self, d: loaded.append(d) or load(self, d))
+        after = archived_verdicts(archive, of(1)["city"], before)
+        assert [a.document["estimate"] for a in after] == [1, 2]
+        assert loaded == [after[1].digest]
+
+
 def test_the_first_final_verdict_of_a_look_is_found_whatever_superseded_it(tmp_path):
     with Archive.open(tmp_path) as archive:
 
